@@ -1,0 +1,44 @@
+package io.shadowbatch.kernels;
+
+import io.shadowbatch.tensor.DType;
+import io.shadowbatch.tensor.Storage;
+import io.shadowbatch.tensor.Tensor;
+
+/**
+ * Cosines and sines of the rotary embedding for positions [0, positions): dimensions i and i +
+ * rotaryDim/2 of a head turn together by position * frequency[i]. Computed once in double precision
+ * with {@link StrictMath}, so that every machine has the same bits.
+ *
+ * @param cos F32 [positions, rotaryDim / 2]
+ * @param sin F32 [positions, rotaryDim / 2]
+ */
+public record RopeTable(Tensor cos, Tensor sin) {
+
+  /**
+   * @param frequencies radians per position, one for each pair of dimensions
+   */
+  public static RopeTable of(Kernels kernels, double[] frequencies, int positions) {
+    int half = frequencies.length;
+    Storage storage = kernels.allocate(8L * positions * half);
+    Tensor cos = new Tensor(storage, 0, DType.F32, positions, half, half);
+    Tensor sin = new Tensor(storage, 4L * positions * half, DType.F32, positions, half, half);
+    for (int p = 0; p < positions; p++) {
+      for (int i = 0; i < half; i++) {
+        double angle = p * frequencies[i];
+        cos.setF32(p, i, (float) StrictMath.cos(angle));
+        sin.setF32(p, i, (float) StrictMath.sin(angle));
+      }
+    }
+    return new RopeTable(cos, sin);
+  }
+
+  /** Dimensions of a head that turn. */
+  public int rotaryDim() {
+    return 2 * cos.columns();
+  }
+
+  /** Positions the table covers. */
+  public int positions() {
+    return cos.rows();
+  }
+}
