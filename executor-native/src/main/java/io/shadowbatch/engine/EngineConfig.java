@@ -1,0 +1,41 @@
+package io.shadowbatch.engine;
+
+import io.shadowbatch.kernels.KvCodec;
+import java.nio.file.Path;
+
+/**
+ * What an engine is opened with.
+ *
+ * @param model local path of a GGUF file or of a folder with safetensors
+ * @param backend cpu or reference
+ * @param threads cores that the engine uses
+ * @param kvBytes memory for keys and values
+ * @param batchTokens most tokens that a step computes
+ * @param contextTokens most tokens of prompt and completion together; 0 for the model's own limit
+ * @param kvCodec how keys and values are stored
+ * @param packFolder where packed weights are kept, shared by the engines of a host; null for the
+ *     default
+ */
+public record EngineConfig(
+    Path model,
+    String backend,
+    int threads,
+    long kvBytes,
+    int batchTokens,
+    int contextTokens,
+    KvCodec kvCodec,
+    Path packFolder) {
+
+  public EngineConfig {
+    if (threads < 1 || threads > 1024 || kvBytes < 1 || batchTokens < 16 || contextTokens < 0) {
+      throw new IllegalArgumentException(
+          "engine: threads %d (1..1024), kvBytes %d, batchTokens %d (16 or more), contextTokens %d"
+              .formatted(threads, kvBytes, batchTokens, contextTokens));
+    }
+  }
+
+  /** The CPU backend with the defaults of the job. */
+  public static EngineConfig cpu(Path model, int threads) {
+    return new EngineConfig(model, "cpu", threads, 1L << 30, 512, 0, KvCodec.INT8, null);
+  }
+}
