@@ -4,11 +4,11 @@ package io.shadowbatch.kernels;
  * The scalar functions of the numeric form. Every backend computes exactly these operations in
  * exactly this order; lanes are 16 wide, and a fused multiply-add is fused.
  */
-final class ReferenceMath {
+public final class ReferenceMath {
   private ReferenceMath() {}
 
   /** exp(x) for x clamped to [-87, 87]: 2^n * polynomial(r), |r| <= ln(2)/2, degree 5. */
-  static float exp(float x) {
+  public static float exp(float x) {
     x = Math.min(Math.max(x, -87f), 87f);
     float n = (float) Math.rint(x * 1.44269504f);
     float r = Math.fma(n, -0.693147182f, x);

@@ -155,8 +155,12 @@ public final class Scheduler {
     path.forEach(index::use);
     PrefixIndex.Node partial = index.partial(path, tokens, limit);
     if (partial != null) index.use(partial);
-    while (store.usage().freePages() < needed && index.evict()) {}
+    boolean room = evictFor(needed);
     if (partial != null) index.leave(partial);
+    if (!room) {
+      partial = null;
+      evictFor(needed);
+    }
     s.pages().addAll(path);
     int reused = attach(s, path, partial, limit);
     if (!store.reserve(s.id(), s.length())) {
@@ -169,6 +173,14 @@ public final class Scheduler {
     if (s.preemptions() == 0) {
       promptTokens += s.promptLength();
       reusedTokens += s.cachedTokens();
+    }
+    return true;
+  }
+
+  /** Gives up idle prefixes until so many pages are free; false if there are not enough. */
+  private boolean evictFor(int pages) {
+    while (store.usage().freePages() < pages) {
+      if (!index.evict()) return false;
     }
     return true;
   }
