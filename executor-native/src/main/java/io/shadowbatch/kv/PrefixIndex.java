@@ -166,6 +166,7 @@ public final class PrefixIndex {
     nodes--;
     if (node.users == 0) idleNodes--;
     node.span.close();
+    if (node.parent != root) offer(node.parent);
   }
 
   /** Pages that nobody uses: what {@link #evict} can free, all in all. */
@@ -185,9 +186,7 @@ public final class PrefixIndex {
       Node node = next.node;
       boolean current = !node.removed && node.users == 0 && node.lastUse == next.lastUse;
       if (!current || !node.children.isEmpty()) continue;
-      Node parent = node.parent;
       unlink(node);
-      if (parent != root) offer(parent);
       return true;
     }
     return false;
