@@ -98,7 +98,8 @@ final class GgufTokenizers {
     for (String merge : merges) {
       int space = merge.indexOf(' ', 1);
       if (space < 0 || space == merge.length() - 1) {
-        throw new TokenizerException("vocabulary: expected a merge 'left right', got '" + merge + "'");
+        throw new TokenizerException(
+            "vocabulary: expected a merge 'left right', got '" + merge + "'");
       }
       out.addArray().add(merge.substring(0, space)).add(merge.substring(space + 1));
     }

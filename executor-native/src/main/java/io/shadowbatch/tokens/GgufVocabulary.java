@@ -7,8 +7,8 @@ package io.shadowbatch.tokens;
  *     (SentencePiece-style BPE)
  * @param pre {@code tokenizer.ggml.pre}, empty when the file has none; read for {@code gpt2} only
  * @param tokens the token texts, index = id
- * @param types the token types, index = id: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused,
- *     6 byte; empty means all normal
+ * @param types the token types, index = id: 1 normal, 2 unknown, 3 control, 4 user defined, 5
+ *     unused, 6 byte; empty means all normal
  * @param merges {@code "left right"} in rank order; empty for {@code llama}
  * @param scores the token scores, index = id; empty for {@code gpt2}
  * @param bosId beginning of sequence, or -1

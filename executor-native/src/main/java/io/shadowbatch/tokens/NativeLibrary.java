@@ -72,7 +72,9 @@ final class NativeLibrary {
     }
   }
 
-  /** Under the home folder; where that is not writable, a fresh folder that nobody else can fill. */
+  /**
+   * Under the home folder; where that is not writable, a fresh folder that nobody else can fill.
+   */
   private static Path cacheFolder() throws IOException {
     Path home = Path.of(System.getProperty("user.home"));
     Path folder = home.resolve(".cache").resolve("shadowbatch").resolve("djl");

@@ -9,7 +9,8 @@ import java.util.Map;
  * score is joined first, the leftmost where scores are equal.
  *
  * <p>Written in Java because a list of ranked merges cannot say this rule: two pairs that form the
- * same piece would get different ranks, and overlapping pairs (runs of spaces) then join differently.
+ * same piece would get different ranks, and overlapping pairs (runs of spaces) then join
+ * differently.
  */
 final class PieceTokenizer implements Tokenizer {
   private static final char SPACE = '\u2581';
@@ -52,7 +53,8 @@ final class PieceTokenizer implements Tokenizer {
         table.putPiece(id, text);
         int value = TokenTable.byteValue(text);
         if (value < 0) {
-          throw new TokenizerException("vocabulary: expected a byte piece <0xAB>, got '" + text + "'");
+          throw new TokenizerException(
+              "vocabulary: expected a byte piece <0xAB>, got '" + text + "'");
         }
         byteIds[value] = id;
       }

@@ -72,8 +72,23 @@ record PreTokenizer(List<String> splits, boolean nfc, boolean ignoreMerges) {
   }
 
   private static String caseAware(String suffix, String digits) {
-    return LEAD + UPPER + "*" + LOWER + "+" + suffix + "|" + LEAD + UPPER + "+" + LOWER + "*" + suffix
-        + "|" + digits + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" + TAIL;
+    return LEAD
+        + UPPER
+        + "*"
+        + LOWER
+        + "+"
+        + suffix
+        + "|"
+        + LEAD
+        + UPPER
+        + "+"
+        + LOWER
+        + "*"
+        + suffix
+        + "|"
+        + digits
+        + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|"
+        + TAIL;
   }
 
   /**

@@ -1,7 +1,15 @@
 package io.shadowbatch.tokens;
 
-/** Refuses texts that native code must not see. */
+/**
+ * Refuses texts that native code must not see.
+ *
+ * <p>The native regex engine gives up after ten million retries and then ends the whole process:
+ * one run of ten million spaces is enough. So runs without a break are bounded here.
+ */
 final class TextCheck {
+  /** Longest run of white space, or of anything else, in UTF-16 units. */
+  static final int RUN_CHARS_MAX = 1 << 20;
+
   private TextCheck() {}
 
   static void check(String text) {
@@ -13,8 +21,22 @@ final class TextCheck {
               + " UTF-16 units, got "
               + length);
     }
+    int runStart = 0;
+    boolean runIsSpace = false;
     for (int i = 0; i < length; i++) {
       char c = text.charAt(i);
+      if (isSpace(c) != runIsSpace) {
+        runIsSpace = !runIsSpace;
+        runStart = i;
+      } else if (i - runStart >= RUN_CHARS_MAX) {
+        throw new TokenizerException(
+            "encode: a run "
+                + (runIsSpace ? "of white space" : "without white space")
+                + " must be at most "
+                + RUN_CHARS_MAX
+                + " UTF-16 units, got more from index "
+                + runStart);
+      }
       if (!Character.isSurrogate(c)) {
         continue;
       }
@@ -30,5 +52,9 @@ final class TextCheck {
       }
       i++;
     }
+  }
+
+  private static boolean isSpace(char c) {
+    return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == 0x85;
   }
 }

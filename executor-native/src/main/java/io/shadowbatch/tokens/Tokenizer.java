@@ -6,8 +6,8 @@ import java.nio.file.Path;
  * Turns text into the token ids of one model and back.
  *
  * <p>Implementations are thread-safe and hold no state that a call can change. Decoding is the
- * concatenation of {@link #bytes}, read as UTF-8 with malformed parts replaced by U+FFFD: nothing is
- * stripped or tidied, so a text decoded in pieces equals the text decoded at once.
+ * concatenation of {@link #bytes}, read as UTF-8 with malformed parts replaced by U+FFFD: nothing
+ * is stripped or tidied, so a text decoded in pieces equals the text decoded at once.
  */
 public interface Tokenizer {
 
@@ -24,8 +24,8 @@ public interface Tokenizer {
   /**
    * Builds the tokenizer that a GGUF file describes.
    *
-   * @throws TokenizerException if the model or pre-tokenizer name is not known, if the vocabulary is
-   *     inconsistent, or if the native part cannot be loaded
+   * @throws TokenizerException if the model or pre-tokenizer name is not known, if the vocabulary
+   *     is inconsistent, or if the native part cannot be loaded
    */
   static Tokenizer of(GgufVocabulary vocabulary) {
     return GgufTokenizers.of(vocabulary);
@@ -61,8 +61,8 @@ public interface Tokenizer {
   String decodeWithSpecials(int[] ids, int from, int to);
 
   /**
-   * The bytes that a token adds to the text (a copy), possibly a part of a UTF-8 sequence; empty for
-   * special tokens and for ids that the vocabulary leaves unused.
+   * The bytes that a token adds to the text (a copy), possibly a part of a UTF-8 sequence; empty
+   * for special tokens and for ids that the vocabulary leaves unused.
    *
    * @throws IndexOutOfBoundsException if {@code id} is not in [0, vocabularySize)
    */
