@@ -112,8 +112,7 @@ public final class EngineBench {
 
   private void run(String name, List<int[]> prompts, int out, int counted) {
     SamplingParams params =
-        new SamplingParams(
-            out, out, 0, 1, 0, 0, 0, List.of(), List.of(), 0, 0, 1, -1, true);
+        new SamplingParams(out, out, 0, 1, 0, 0, 0, List.of(), List.of(), 0, 0, 1, -1, true);
     List<Request> requests = new ArrayList<>();
     for (int[] prompt : prompts) requests.add(new Request(requests.size(), prompt, params));
     EngineMetrics before = engine.metrics();

@@ -59,8 +59,7 @@ public final class Engine implements AutoCloseable {
     int asked = config.contextTokens() == 0 ? spec.contextLength() : config.contextTokens();
     this.contextTokens = Math.min(asked, spec.contextLength());
     this.stepper = Stepper.of(config, kernels, model, contextTokens);
-    this.scheduler =
-        new Scheduler(stepper.store(), new FifoPolicy(), stepper.batchTokens());
+    this.scheduler = new Scheduler(stepper.store(), new FifoPolicy(), stepper.batchTokens());
     this.endTokens = Set.copyOf(spec.text().eosIds());
     thread.setDaemon(true);
   }
@@ -157,8 +156,7 @@ public final class Engine implements AutoCloseable {
       if (request.params().maxTokens() > room) {
         int least = Math.min(request.params().minTokens(), room);
         request =
-            new Request(
-                request.id(), request.tokens(), request.params().withLengths(least, room));
+            new Request(request.id(), request.tokens(), request.params().withLengths(least, room));
       }
       Sequence sequence = new Sequence(nextSequence++, request);
       answers.put(sequence.id(), new Answer(sequence, s.feed, tokenizer, endTokens));

@@ -27,7 +27,11 @@ public record EngineConfig(
     Path packFolder) {
 
   public EngineConfig {
-    if (threads < 1 || threads > 1024 || kvBytes < 1 || (batchTokens != 0 && batchTokens < 16) || contextTokens < 0) {
+    if (threads < 1
+        || threads > 1024
+        || kvBytes < 1
+        || (batchTokens != 0 && batchTokens < 16)
+        || contextTokens < 0) {
       throw new IllegalArgumentException(
           "engine: threads %d (1..1024), kvBytes %d, batchTokens %d (0, or 16 or more), contextTokens %d"
               .formatted(threads, kvBytes, batchTokens, contextTokens));

@@ -134,9 +134,7 @@ final class Stepper implements AutoCloseable {
         logits.readRow(i, row);
         token =
             sampler.choose(
-                row,
-                params,
-                new Sampler.Past(s.tokens(), s.length(), s.promptLength(), forbidden));
+                row, params, new Sampler.Past(s.tokens(), s.length(), s.promptLength(), forbidden));
       }
       if (token >= 0 && params.logprobs() >= 0) {
         logits.readRow(i, row);

@@ -153,7 +153,8 @@ class GoldenReferenceTest {
         table.add(scorer, prompt, 0);
       }
     }
-    System.out.printf("%s, float32 form: widest probe difference %.2e%n", file.getFileName(), worst);
+    System.out.printf(
+        "%s, float32 form: widest probe difference %.2e%n", file.getFileName(), worst);
     assertThat(worst).isLessThan(2e-3);
     assertThat(table.tailAgreement()).isEqualTo(1);
   }

@@ -60,7 +60,9 @@ public final class Scorer {
       int n = Math.min(chunk, ids.length - at);
       int start = at;
       int[] rows =
-          Arrays.stream(wanted).filter(p -> p >= start && p < start + n).map(p -> p - start)
+          Arrays.stream(wanted)
+              .filter(p -> p >= start && p < start + n)
+              .map(p -> p - start)
               .toArray();
       TokenBatch batch =
           new TokenBatch(
