@@ -16,7 +16,6 @@ final class StringMethods {
           "center",
           "encode",
           "expandtabs",
-          "format",
           "format_map",
           "isdecimal",
           "isidentifier",
@@ -59,6 +58,7 @@ final class StringMethods {
       case "isspace" -> (run, args) -> all(run, s, args, PyText::isSpace);
       case "isupper" -> (run, args) -> isCase(run, s, args, true);
       case "islower" -> (run, args) -> isCase(run, s, args, false);
+      case "format" -> (run, args) -> BraceFormat.apply(run, s, args);
       default -> null;
     };
   }

@@ -72,8 +72,15 @@ class TemplateGoldenTest {
 
   private void report() {
     System.out.println(
-        "templates: " + same + " as jinja2, " + silent.size() + " different, " + refused.size()
-            + " refused, " + missed.size() + " errors missed");
+        "templates: "
+            + same
+            + " as jinja2, "
+            + silent.size()
+            + " different, "
+            + refused.size()
+            + " refused, "
+            + missed.size()
+            + " errors missed");
     silent.forEach(s -> System.out.println("DIFFERENT " + s));
     refused.forEach(s -> System.out.println("REFUSED " + s));
     missed.forEach(s -> System.out.println("MISSED " + s));
