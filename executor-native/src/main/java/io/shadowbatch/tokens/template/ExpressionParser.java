@@ -18,6 +18,9 @@ final class ExpressionParser {
   private final TokenStream tokens;
   private int depth;
 
+  /** Above 0 inside an {@code if}: unknown filters and tests then fail only when reached. */
+  int conditions;
+
   ExpressionParser(TokenStream tokens) {
     this.tokens = tokens;
   }
@@ -366,10 +369,33 @@ final class ExpressionParser {
     Token name = tokens.expect(Kind.NAME, "a filter name");
     Filter filter = Filters.named(name.text());
     if (filter == null || tokens.isOperator(".")) {
-      throw new TemplateException(name.line(), "filter '" + name.text() + "' is not supported");
+      filter = missingFilter(name);
     }
     Call call = tokens.skipOperator("(") ? arguments() : Call.EMPTY;
     return Nodes.at(name.line(), Nodes.filter(value, filter, call));
+  }
+
+  private Filter missingFilter(Token name) {
+    TemplateException refusal = refusal(name, "filter");
+    return (run, v, args) -> {
+      throw refusal;
+    };
+  }
+
+  private Test missingTest(Token name) {
+    TemplateException refusal = refusal(name, "test");
+    return (run, v, args) -> {
+      throw refusal;
+    };
+  }
+
+  private TemplateException refusal(Token name, String kind) {
+    TemplateException e =
+        new TemplateException(name.line(), kind + " '" + name.text() + "' is not supported");
+    if (conditions == 0 || tokens.isOperator(".")) {
+      throw e;
+    }
+    return e;
   }
 
   private Expr test(int line, Expr value) {
@@ -377,7 +403,7 @@ final class ExpressionParser {
     Token name = tokens.expect(Kind.NAME, "a test name");
     Test test = Tests.named(name.text());
     if (test == null || tokens.isOperator(".")) {
-      throw new TemplateException(name.line(), "test '" + name.text() + "' is not supported");
+      test = missingTest(name);
     }
     Call call = Call.EMPTY;
     if (tokens.skipOperator("(")) {
