@@ -39,6 +39,11 @@ final class WeightPack {
       throws IOException {
     PackLayout layout = PackLayout.of(source.path(), plan, fingerprint);
     String name = "%s-v%d.pack".formatted(fingerprint, PackLayout.VERSION);
+    try {
+      Files.createDirectories(options.folder());
+    } catch (IOException e) {
+      throw new IOException("cannot make the folder for packed weights " + options.folder(), e);
+    }
     WeightPack pack = new WeightPack(options.folder().resolve(name), layout);
     if (!pack.isGood()) pack.makeOnce(source, options);
     return pack;
@@ -65,11 +70,6 @@ final class WeightPack {
 
   private void makeOnce(WeightFile source, PackOptions options) throws IOException {
     Path lockFile = file.resolveSibling(file.getFileName() + ".lock");
-    try {
-      Files.createDirectories(options.folder());
-    } catch (IOException e) {
-      throw new IOException("cannot make the folder for packed weights " + options.folder(), e);
-    }
     StandardOpenOption[] create = {StandardOpenOption.CREATE, StandardOpenOption.WRITE};
     try (FileChannel channel = FileChannel.open(lockFile, create);
         FileLock lock = lock(channel, options.lockWait())) {
