@@ -49,10 +49,6 @@ class GgufFileTest {
     assertThatThrownBy(() -> GgufFile.open(path).close())
         .isInstanceOf(ModelFileException.class)
         .hasMessageContaining(path.toString())
-<<<<<<< HEAD
-        .hasMessageContaining("byte ")
-=======
->>>>>>> models
         .satisfies(e -> assertThat(e.getMessage()).contains(parts));
   }
 
@@ -94,11 +90,7 @@ class GgufFileTest {
   void everyTruncationIsRefused() throws IOException {
     byte[] whole = small().bytes();
     int dataEnd = whole.length - 24;
-<<<<<<< HEAD
-    for (int length = 0; length < dataEnd; length++) refused(Arrays.copyOf(whole, length));
-=======
     for (int length = 0; length < dataEnd; length++) refused(Arrays.copyOf(whole, length), "byte ");
->>>>>>> models
   }
 
   @Test
