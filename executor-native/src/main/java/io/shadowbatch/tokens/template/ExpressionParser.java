@@ -17,9 +17,7 @@ final class ExpressionParser {
 
   private final TokenStream tokens;
   private int depth;
-
-  /** Above 0 inside an {@code if}: unknown filters and tests then fail only when reached. */
-  int conditions;
+  int conditions; // above 0 inside an 'if': unknown filters and tests fail when reached
 
   ExpressionParser(TokenStream tokens) {
     this.tokens = tokens;
