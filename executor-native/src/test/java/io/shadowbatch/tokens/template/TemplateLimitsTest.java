@@ -41,17 +41,27 @@ class TemplateLimitsTest {
         "{{ 'x' * 1000000000 }}",
         "{{ 'x' * 9223372036854775807 }}",
         "{{ [1] * 1000000000 }}",
-        "{% set n = namespace(x='ab') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
-        "{% set n = namespace(x='ab') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
-        "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
-        "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
-        "{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x | tojson }}",
-        "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
-        "{% set n = namespace(x=[1]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x }}",
-        "{% set s = 'a' * 30000000 %}{% for i in range(99999) %}{{ s.replace('a', 'bb') }}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{%"
+            + " endfor %}",
+        "{% set n = namespace(x='ab') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{%"
+            + " endfor %}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{%"
+            + " endfor %}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{%"
+            + " endfor %}{{ n.x }}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{%"
+            + " endfor %}{{ n.x | tojson }}",
+        "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(40) %}{% set n.x = [n.x,"
+            + " n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{%"
+            + " endfor %}{{ n.x }}",
+        "{% set s = 'a' * 30000000 %}{% for i in range(99999) %}{{ s.replace('a', 'bb')"
+            + " }}{% endfor %}",
         "{% set s = ' a' * 400000 %}{% for i in range(99999) %}{% set t = s.split() %}{% endfor %}",
-        "{% set s = 'ab' * 400000 %}{% for i in range(99999) %}{% set t = s.find('ba' * 1000 ~ 'c') %}{% endfor %}",
-        "{% set l = range(99999) | list %}{% for i in l %}{% set t = l | unique | list %}{% endfor %}",
+        "{% set s = 'ab' * 400000 %}{% for i in range(99999) %}{% set t = s.find('ba' *"
+            + " 1000 ~ 'c') %}{% endfor %}",
+        "{% set l = range(99999) | list %}{% for i in l %}{% set t = l | unique | list %}{%"
+            + " endfor %}",
         "{% set l = range(99999) | list %}{% for i in l %}{% set t = l[1:] %}{% endfor %}",
         "{{ 9223372036854775807 + 1 }}",
         "{{ 10 ** 400 }}",
