@@ -87,7 +87,7 @@ final class PackWriter {
     byte[] cells = null;
     for (int i = next.getAndIncrement(); i < tasks.size(); i = next.getAndIncrement()) {
       Task task = tasks.get(i);
-      if (task.item.entry() != current) {
+      if (!task.item.entry().equals(current)) {
         current = task.item.entry();
         reader = new EntryReader(source, current);
         cells = current.kind() == Kind.MATRIX ? new byte[reader.panelBytes()] : null;
