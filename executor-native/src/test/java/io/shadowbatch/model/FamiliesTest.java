@@ -218,5 +218,7 @@ class FamiliesTest {
     assertThat(Model.spec(hub).text().chatTemplate()).isEqualTo("d");
     Files.writeString(hub.resolve("chat_template.jinja"), "own file");
     assertThat(Model.spec(hub).text().chatTemplate()).isEqualTo("own file");
+    Files.write(hub.resolve("chat_template.jinja"), new byte[] {(byte) 0xff, 'x'});
+    refused(hub, "chat_template.jinja", "no UTF-8");
   }
 }

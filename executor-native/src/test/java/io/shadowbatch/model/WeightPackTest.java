@@ -186,6 +186,18 @@ class WeightPackTest {
   }
 
   @Test
+  void oldLeftoversOfKilledPackersAreRemoved() throws IOException {
+    String name = pack().getFileName().toString();
+    Files.delete(onlyPack());
+    Path old = Files.writeString(packed.resolve(name + ".1.tmp"), "x");
+    Path fresh = Files.writeString(packed.resolve(name + ".2.tmp"), "x");
+    Files.setLastModifiedTime(old, FileTime.from(Instant.EPOCH));
+    pack();
+    assertThat(old).doesNotExist();
+    assertThat(fresh).exists();
+  }
+
+  @Test
   void fingerprintFollowsContentNotName() throws IOException {
     String before = Model.fingerprint(source, options(1));
     Path copy = Files.copy(source, folder.resolve("copy.gguf"));

@@ -82,6 +82,8 @@ class SafetensorsFileTest {
     refusedHeader("{\"a\":{\"dtype\":\"F32\",\"more\":[2]}}", "expected one of");
     refusedHeader("{\"a\":[]}", "expected");
     refusedHeader("[]", "expected");
+    refusedHeader("\0\0\0{\0\0\0}", "byte");
+    refusedHeader("\0{\0}\u1234\0\0", "byte");
     refusedHeader("{" + a, "byte");
     refusedHeader("{" + a + "} x", "byte");
     refusedHeader("{\"a\":" + "[".repeat(5000) + "}", "byte");
