@@ -13,13 +13,17 @@ struct Floats {
   float* row(long i) const { return data + i * stride; }
 };
 
-// Activations in groups of 32 columns: q [rows, 32 * groups], scale and sum [rows, groups].
+// Activations in groups of 32 columns: q [rows, 32 * groups], scale and sum [rows, groups]; of each
+// row its spikes by rising column, spikes [rows] of them in spikeColumn and spikeValue.
 struct Quantised {
   int8_t* q;
   float* scale;
   float* sum;
   long qStride;
   long groupStride;
+  int32_t* spikes;
+  int32_t* spikeColumn;  // groupStride apart
+  float* spikeValue;
 };
 
 constexpr int kGroup = 32;       // columns of a group, rows of a panel

@@ -100,9 +100,10 @@ T* at(int64_t address) {
 
 Floats floats(int64_t address, int64_t stride) { return {at<float>(address), stride}; }
 
-// From {q, scale, sum, qStride, groupStride}.
+// From {q, scale, sum, qStride, groupStride, spikes, spikeColumn, spikeValue}.
 Quantised quantised(const int64_t* a) {
-  return {at<int8_t>(a[0]), at<float>(a[1]), at<float>(a[2]), a[3], a[4]};
+  return {at<int8_t>(a[0]), at<float>(a[1]),   at<float>(a[2]),   a[3],
+          a[4],             at<int32_t>(a[5]), at<int32_t>(a[6]), at<float>(a[7])};
 }
 
 // The arrays of append and attend, held while the operation runs.

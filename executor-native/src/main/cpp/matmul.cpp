@@ -28,6 +28,9 @@ void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
     t.q = a.x.q + begin * a.x.qStride;
     t.scale = a.x.scale + begin * a.x.groupStride;
     t.sum = a.x.sum + begin * a.x.groupStride;
+    t.spikes = a.x.spikes + begin;
+    t.spikeColumn = a.x.spikeColumn + begin * a.x.groupStride;
+    t.spikeValue = a.x.spikeValue + begin * a.x.groupStride;
     t.out = a.out.row(begin) + panel * kGroup;
     panelTile(t, end - begin);
     t.fetch = false;

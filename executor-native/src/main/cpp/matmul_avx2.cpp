@@ -55,6 +55,9 @@ PanelTile shifted(PanelTile t, int rows) {
   t.q += rows * t.qStride;
   t.scale += rows * t.groupStride;
   t.sum += rows * t.groupStride;
+  t.spikes += rows;
+  t.spikeColumn += rows * t.groupStride;
+  t.spikeValue += rows * t.groupStride;
   t.out += rows * t.outStride;
   t.fetch = false;
   return t;

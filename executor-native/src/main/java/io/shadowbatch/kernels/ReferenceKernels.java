@@ -142,7 +142,14 @@ public final class ReferenceKernels implements Kernels {
     }
     float[] padded = Arrays.copyOf(row, out.q().columns());
     ByteBuffer b = out.q().storage().bytes();
+    int spikes = 0;
     for (int g = 0; g < padded.length / GROUP; g++) {
+      int spike = ReferenceMath.spike(padded, g * GROUP, GROUP);
+      if (spike >= 0) {
+        b.putInt((int) out.spikes().column().at(i, spikes), spike);
+        out.spikes().value().setF32(i, spikes++, padded[spike]);
+        padded[spike] = 0;
+      }
       float top = ReferenceMath.largest(padded, g * GROUP, GROUP);
       float scale = top / 127f;
       float inverse = 127f / top;
@@ -155,6 +162,7 @@ public final class ReferenceKernels implements Kernels {
       out.scale().setF32(i, g, scale);
       out.sum().setF32(i, g, scale * sum);
     }
+    b.putInt((int) out.spikes().count().at(i, 0), spikes);
   }
 
   @Override
@@ -169,7 +177,7 @@ public final class ReferenceKernels implements Kernels {
     }
   }
 
-  /** Groups left to right; the integer sum of a group is exact. */
+  /** Groups left to right, each with an exact integer sum; then the spikes by rising column. */
   private static float dotPacked(Activations x, int m, PackedMatrix w, int n) {
     ByteBuffer wb = w.storage().bytes();
     ByteBuffer xb = x.q().storage().bytes();
@@ -184,6 +192,11 @@ public final class ReferenceKernels implements Kernels {
       float min = wb.getFloat(cell + GROUP * GROUP + 4 * GROUP + 4 * row);
       y = Math.fma((float) dot, scale * x.scale().f32(m, g), y);
       y = Math.fma(min, x.sum().f32(m, g), y);
+    }
+    int spikes = xb.getInt((int) x.spikes().count().at(m, 0));
+    for (int i = 0; i < spikes; i++) {
+      int k = xb.getInt((int) x.spikes().column().at(m, i));
+      y = Math.fma(x.spikes().value().f32(m, i), element(w, n, k), y);
     }
     return y;
   }

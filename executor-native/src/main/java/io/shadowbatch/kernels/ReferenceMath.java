@@ -57,6 +57,19 @@ public final class ReferenceMath {
     return top;
   }
 
+  /**
+   * Index of the value of x[from, from + n) whose magnitude is more than four times that of all
+   * others, or -1.
+   */
+  static int spike(float[] x, int from, int n) {
+    float top = largest(x, from, n);
+    int at = from;
+    while (at < from + n && Math.abs(x[at]) != top) at++;
+    if (at == from + n) return -1;
+    float others = Math.max(largest(x, from, at - from), largest(x, at + 1, from + n - at - 1));
+    return top > 4f * others ? at : -1;
+  }
+
   /** Nearest integer, ties to even. */
   static int round(float x) {
     return (int) Math.rint(x);

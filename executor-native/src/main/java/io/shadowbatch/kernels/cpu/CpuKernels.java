@@ -280,7 +280,10 @@ public final class CpuKernels implements Kernels {
       a.scale().address(),
       a.sum().address(),
       a.q().rowStride(),
-      a.scale().rowStride()
+      a.scale().rowStride(),
+      a.spikes().count().address(),
+      a.spikes().column().address(),
+      a.spikes().value().address()
     };
   }
 
