@@ -1,27 +1,235 @@
 package io.shadowbatch.engine;
 
+import io.shadowbatch.kernels.Backend;
+import io.shadowbatch.kernels.Kernels;
+import io.shadowbatch.model.Model;
+import io.shadowbatch.model.ModelSpec;
+import io.shadowbatch.model.PackOptions;
 import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.Request;
+import io.shadowbatch.request.RequestError;
+import io.shadowbatch.schedule.FifoPolicy;
+import io.shadowbatch.schedule.Scheduler;
+import io.shadowbatch.schedule.Sequence;
+import io.shadowbatch.tokens.Tokenizer;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
-/** Computes completions; one for each executor process, fed by several tasks at once. */
+/**
+ * Computes completions: one for each executor process, fed by several tasks at once. A thread of
+ * its own plans and computes steps; callers submit requests and collect answers.
+ */
 public final class Engine implements AutoCloseable {
+  private static final long IDLE_MILLIS = 50;
+  private static final long CLOSE_MILLIS = 60_000;
 
-  /** Opens the model, which packs its weights if no engine of this host did before. */
-  public static Engine open(EngineConfig config) {
-    throw new UnsupportedOperationException("not merged: " + config);
+  private record Submission(Feed feed, Request request) {}
+
+  private final Model model;
+  private final Kernels kernels;
+  private final Tokenizer tokenizer;
+  private final Scheduler scheduler;
+  private final Stepper stepper;
+  private final int contextTokens;
+  private final Set<Integer> endTokens;
+  private final ConcurrentLinkedQueue<Submission> inbox = new ConcurrentLinkedQueue<>();
+  private final Semaphore work = new Semaphore(0);
+  private final Map<Integer, Answer> answers = new HashMap<>();
+  private final Set<Feed> feeds = new HashSet<>();
+  private final Thread thread = new Thread(this::loop, "shadowbatch-engine");
+  private volatile boolean closed;
+  private volatile Throwable failure;
+  private int nextSequence;
+
+  private Engine(EngineConfig config, Kernels kernels, Model model) {
+    this.kernels = kernels;
+    this.model = model;
+    ModelSpec spec = model.spec();
+    this.tokenizer = ModelText.tokenizer(model.header());
+    int asked = config.contextTokens() == 0 ? spec.contextLength() : config.contextTokens();
+    this.contextTokens = Math.min(asked, spec.contextLength());
+    this.stepper = Stepper.of(config, kernels, model, contextTokens);
+    this.scheduler = new Scheduler(stepper.store(), new FifoPolicy(), stepper.batchTokens());
+    this.endTokens = Set.copyOf(spec.text().eosIds());
+    thread.setDaemon(true);
+  }
+
+  /**
+   * Opens the model, which packs its weights unless an engine of this host did before.
+   *
+   * @throws io.shadowbatch.weights.ModelFileException if the model cannot be used
+   */
+  public static Engine open(EngineConfig config) throws IOException {
+    Kernels kernels = Backend.open(config.backend(), config.threads());
+    try {
+      PackOptions pack = PackOptions.standard().threads(config.threads());
+      if (config.packFolder() != null) pack = pack.in(config.packFolder());
+      Engine engine = new Engine(config, kernels, Model.open(config.model(), kernels, pack));
+      engine.thread.start();
+      return engine;
+    } catch (IOException | RuntimeException | Error e) {
+      kernels.close();
+      throw e;
+    }
+  }
+
+  /** The model's description. */
+  public ModelSpec spec() {
+    return model.spec();
+  }
+
+  /** The model's tokenizer; may be used by any thread. */
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  /** Most tokens of a prompt and its completion together. */
+  public int contextTokens() {
+    return Math.min(contextTokens, scheduler.tokensMax());
+  }
+
+  /** Backend, instruction set and threads, for a log line. */
+  public String describe() {
+    return kernels.describe() + ", steps of up to " + stepper.batchTokens() + " tokens";
   }
 
   /**
    * Computes one completion for each request, in the order in which they finish. Pulls requests
    * lazily, some hundred ahead. May be called by several threads at once. The iterator throws
-   * {@link java.util.concurrent.CancellationException} once {@code cancelled} says so.
+   * {@link java.util.concurrent.CancellationException} once {@code cancelled} says so, and {@link
+   * IllegalStateException} if the engine fails.
    */
   public Iterator<Completion> run(Iterator<Request> requests, BooleanSupplier cancelled) {
-    throw new UnsupportedOperationException("not merged");
+    return new Feed(this, requests, cancelled);
+  }
+
+  void submit(Feed feed, Request request) {
+    checkAlive();
+    inbox.add(new Submission(feed, request));
+    work.release();
+  }
+
+  void checkAlive() {
+    if (failure != null) throw new IllegalStateException("the engine failed: " + failure, failure);
+    if (closed) throw new IllegalStateException("the engine is closed");
+  }
+
+  private void loop() {
+    try {
+      while (!closed) {
+        if (scheduler.active() == 0 && inbox.isEmpty()) {
+          work.tryAcquire(IDLE_MILLIS, TimeUnit.MILLISECONDS);
+          continue;
+        }
+        work.drainPermits();
+        receive();
+        forgetGone();
+        if (scheduler.active() > 0) stepper.step(scheduler, answers, this::finish);
+      }
+    } catch (InterruptedException e) {
+      closed = true;
+    } catch (Throwable t) {
+      // Whatever it is, callers must hear of it: they wait for answers.
+      failure = t;
+    }
+  }
+
+  private void receive() {
+    for (Submission s = inbox.poll(); s != null; s = inbox.poll()) {
+      Request request = s.request;
+      RequestError error = refusal(request);
+      if (error != null) {
+        s.feed.answer(Completion.failed(request, error));
+        continue;
+      }
+      int room = contextTokens() - request.tokens().length;
+      if (request.params().maxTokens() > room) {
+        int least = Math.min(request.params().minTokens(), room);
+        request =
+            new Request(request.id(), request.tokens(), request.params().withLengths(least, room));
+      }
+      Sequence sequence = new Sequence(nextSequence++, request);
+      answers.put(sequence.id(), new Answer(sequence, s.feed, tokenizer, endTokens));
+      feeds.add(s.feed);
+      scheduler.add(sequence);
+    }
+  }
+
+  private RequestError refusal(Request request) {
+    int[] tokens = request.tokens();
+    if (tokens.length == 0) {
+      return new RequestError(ErrorCode.EMPTY_PROMPT, "the prompt has no tokens");
+    }
+    if (tokens.length >= contextTokens) {
+      return new RequestError(
+          ErrorCode.PROMPT_TOO_LONG,
+          "prompt of %d tokens, at most %d leave room for an answer"
+              .formatted(tokens.length, contextTokens - 1));
+    }
+    if (tokens.length >= scheduler.tokensMax()) {
+      return new RequestError(
+          ErrorCode.OUT_OF_MEMORY,
+          "prompt of %d tokens, key and value memory holds %d; give the engine more"
+              .formatted(tokens.length, scheduler.tokensMax()));
+    }
+    for (int token : tokens) {
+      if (token < 0 || token >= model.spec().vocabulary()) {
+        return new RequestError(
+            ErrorCode.BAD_INPUT,
+            "token id %d, the vocabulary has %d".formatted(token, model.spec().vocabulary()));
+      }
+    }
+    return null;
+  }
+
+  /** Drops the sequences of callers that went away. */
+  private void forgetGone() {
+    if (feeds.stream().noneMatch(Feed::gone)) return;
+    for (Answer a : List.copyOf(answers.values())) {
+      if (a.feed().gone()) {
+        scheduler.remove(a.sequence());
+        answers.remove(a.sequence().id());
+      }
+    }
+    feeds.removeIf(Feed::gone);
+  }
+
+  private void finish(Answer answer, RequestError error) {
+    Sequence s = answer.sequence();
+    Completion completion =
+        error == null ? answer.completion() : Completion.failed(s.request(), error);
+    scheduler.remove(s);
+    answers.remove(s.id());
+    answer.feed().answer(completion);
+  }
+
+  /** What was done so far; counters may lag a step behind. */
+  public EngineMetrics metrics() {
+    return stepper.metrics(scheduler.metrics());
   }
 
   @Override
-  public void close() {}
+  public void close() {
+    closed = true;
+    work.release();
+    try {
+      thread.join(CLOSE_MILLIS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    if (thread.isAlive()) return; // its memory is still in use: the process's end frees it
+    stepper.close();
+    model.close();
+    kernels.close();
+  }
 }

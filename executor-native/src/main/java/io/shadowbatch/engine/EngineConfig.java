@@ -10,7 +10,7 @@ import java.nio.file.Path;
  * @param backend cpu or reference
  * @param threads cores that the engine uses
  * @param kvBytes memory for keys and values
- * @param batchTokens most tokens that a step computes
+ * @param batchTokens most tokens that a step computes; 0 to measure what suits the machine
  * @param contextTokens most tokens of prompt and completion together; 0 for the model's own limit
  * @param kvCodec how keys and values are stored
  * @param packFolder where packed weights are kept, shared by the engines of a host; null for the
@@ -27,15 +27,19 @@ public record EngineConfig(
     Path packFolder) {
 
   public EngineConfig {
-    if (threads < 1 || threads > 1024 || kvBytes < 1 || batchTokens < 16 || contextTokens < 0) {
+    if (threads < 1
+        || threads > 1024
+        || kvBytes < 1
+        || (batchTokens != 0 && batchTokens < 16)
+        || contextTokens < 0) {
       throw new IllegalArgumentException(
-          "engine: threads %d (1..1024), kvBytes %d, batchTokens %d (16 or more), contextTokens %d"
+          "engine: threads %d (1..1024), kvBytes %d, batchTokens %d (0, or 16 or more), contextTokens %d"
               .formatted(threads, kvBytes, batchTokens, contextTokens));
     }
   }
 
   /** The CPU backend with the defaults of the job. */
   public static EngineConfig cpu(Path model, int threads) {
-    return new EngineConfig(model, "cpu", threads, 1L << 30, 512, 0, KvCodec.INT8, null);
+    return new EngineConfig(model, "cpu", threads, 1L << 30, 0, 0, KvCodec.INT8, null);
   }
 }

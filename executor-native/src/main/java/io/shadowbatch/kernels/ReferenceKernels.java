@@ -38,8 +38,9 @@ public final class ReferenceKernels implements Kernels {
 
   @Override
   public Storage allocate(long bytes) {
-    ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(bytes + 63)).alignedSlice(64);
-    return new Storage(buffer.slice(0, (int) bytes), 0, bytes, null);
+    ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(bytes + 63));
+    int start = (64 - buffer.alignmentOffset(0, 64)) % 64;
+    return new Storage(buffer.slice(start, (int) bytes), 0, bytes, null);
   }
 
   @Override

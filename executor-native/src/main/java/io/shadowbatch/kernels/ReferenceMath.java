@@ -4,19 +4,22 @@ package io.shadowbatch.kernels;
  * The scalar functions of the numeric form. Every backend computes exactly these operations in
  * exactly this order; lanes are 16 wide, and a fused multiply-add is fused.
  */
-final class ReferenceMath {
+public final class ReferenceMath {
   private ReferenceMath() {}
 
-  /** exp(x) for x clamped to [-87, 87]: 2^n * polynomial(r), |r| <= ln(2)/2, degree 5. */
-  static float exp(float x) {
+  /**
+   * exp(x) for x clamped to [-87, 87]: 2^n * polynomial(r), |r| <= ln(2)/2. Degree 5, the minimax
+   * one of those with 1 + r in front, so that exp(0) is 1.
+   */
+  public static float exp(float x) {
     x = Math.min(Math.max(x, -87f), 87f);
     float n = (float) Math.rint(x * 1.44269504f);
     float r = Math.fma(n, -0.693147182f, x);
     r = Math.fma(n, 1.90465421e-9f, r);
-    float p = 8.3333337e-3f;
-    p = Math.fma(p, r, 4.1666666e-2f);
-    p = Math.fma(p, r, 0.16666667f);
-    p = Math.fma(p, r, 0.5f);
+    float p = 8.3125206e-3f;
+    p = Math.fma(p, r, 4.1890156e-2f);
+    p = Math.fma(p, r, 0.16667114f);
+    p = Math.fma(p, r, 0.49999231f);
     p = Math.fma(p, r, 1f);
     p = Math.fma(p, r, 1f);
     return p * Float.intBitsToFloat(((int) n + 127) << 23);

@@ -1,0 +1,118 @@
+// Arguments of the operations and the table of one instruction set's versions of them.
+#pragma once
+#include <cstdint>
+
+#include "pool.h"
+
+namespace shadowbatch {
+
+// Row-major floats; stride in elements.
+struct Floats {
+  float* data;
+  long stride;
+  float* row(long i) const { return data + i * stride; }
+};
+
+// Activations in groups of 32 columns: q [rows, 32 * groups], scale and sum [rows, groups].
+struct Quantised {
+  int8_t* q;
+  float* scale;
+  float* sum;
+  long qStride;
+  long groupStride;
+};
+
+constexpr int kGroup = 32;       // columns of a group, rows of a panel
+constexpr int kCellBytes = 1280; // 32 x 32 integers, 32 scales, 32 mins
+constexpr int kTile = 64;        // tokens of a KV tile
+
+struct EmbedArgs {
+  const uint8_t* table;  // cells [panels][groups]
+  int columns;
+  const int32_t* ids;
+  int count;
+  Floats out;
+};
+
+struct NormArgs {
+  Floats x;  // [rows, columns]
+  const float* weight;
+  float eps;
+  int rows;
+  int columns;
+};
+
+struct MatmulArgs {
+  Quantised x;         // [rows, 32 * groups]
+  const uint8_t* w;    // cells [panels][groups]
+  const float* bias;   // [columns] or null
+  Floats out;          // [rows, columns]
+  int rows;
+  int columns;  // of out
+  int groups;
+  bool add;
+};
+
+enum Codec { kFp16 = 0, kInt8 = 1 };
+
+struct KvArgs {
+  int codec;
+  int kvHeads;
+  int headsPerGroup;
+  int headDim;
+  int rotation;      // width of the rotation of the integer codec
+  int window;        // 0: all
+  long layerOffset;  // bytes from the start of a page
+  long blockBytes;
+  float scale;
+  const float* cos;  // [positions, half]
+  const float* sin;
+  long ropeStride;
+  int half;  // half of the rotary width, a multiple of 16
+  const int32_t* positions;
+  const int32_t* rowPages;  // index in pages of the first page of each row's slice
+  const int64_t* pages;
+  int rows;
+};
+
+// Rows [from, to) of the batch that lie in one page.
+struct AppendRun {
+  int from;
+  int to;
+  uint8_t* page;
+};
+
+struct AppendArgs {
+  KvArgs kv;
+  Floats k;
+  Floats v;
+  const AppendRun* runs;
+  int runCount;
+};
+
+struct AttendArgs {
+  KvArgs kv;
+  Floats q;
+  Floats out;
+  Floats state;  // data null: not wanted
+};
+
+// The operations, compiled once for each instruction set.
+struct Ops {
+  void (*embed)(Pool&, const EmbedArgs&);
+  void (*gatherRows)(Pool&, Floats x, const int32_t* rows, int count, int columns, Floats out);
+  void (*quantize)(Pool&, Floats x, int rows, int columns, Quantised out);
+  void (*swiGlu)(Pool&, Floats gateUp, int rows, int columns, Quantised out);
+  void (*rmsNorm)(Pool&, const NormArgs&, Quantised out);
+  void (*headNorm)(Pool&, const NormArgs&, int headDim);
+  void (*argmax)(Pool&, Floats logits, int rows, int columns, int32_t* ids);
+  void (*matmul)(Pool&, const MatmulArgs&);
+  void (*append)(Pool&, const AppendArgs&);
+  void (*attend)(Pool&, const AttendArgs&);
+  void (*exp)(const float* x, float* y, long n);  // for tests
+};
+
+// Scratch that every worker owns; attention needs the most.
+constexpr long kScratchBytes = 1L << 20;
+
+}  // namespace shadowbatch

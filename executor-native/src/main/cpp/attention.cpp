@@ -1,0 +1,264 @@
+#include "attention.h"
+
+#include "ops.h"
+
+namespace shadowbatch {
+namespace SB_ISA {
+namespace {
+
+// Query rows (token and head of one KV head's group) of a work item. A tile is read from memory
+// once for all rows of the item that see it in the same page.
+constexpr int kBlockRows = 96;
+
+// The state of an item's rows, in a worker's scratch.
+struct Block {
+  uint8_t* packed;  // [rows][2 * d] integer queries
+  float* q;         // [rows][d] float queries
+  float* o;         // [rows][d]
+  float* max;
+  float* sum;
+  float* queryScale;
+  int32_t* querySum;
+  int32_t* position;
+  int32_t* firstTile;
+  const int64_t** pages;
+  int rows;
+};
+
+template <class T>
+T* take(char*& p, long n) {
+  T* at = reinterpret_cast<T*>(p);
+  p += (n * sizeof(T) + 63) / 64 * 64;
+  return at;
+}
+
+Block layOut(char* scratch, int d) {
+  Block b;
+  b.packed = take<uint8_t>(scratch, kBlockRows * 2L * d);
+  b.q = take<float>(scratch, kBlockRows * static_cast<long>(d));
+  b.o = take<float>(scratch, kBlockRows * static_cast<long>(d));
+  b.max = take<float>(scratch, kBlockRows);
+  b.sum = take<float>(scratch, kBlockRows);
+  b.queryScale = take<float>(scratch, kBlockRows);
+  b.querySum = take<int32_t>(scratch, kBlockRows);
+  b.position = take<int32_t>(scratch, kBlockRows);
+  b.firstTile = take<int32_t>(scratch, kBlockRows);
+  b.pages = take<const int64_t*>(scratch, kBlockRows);
+  b.rows = 0;
+  return b;
+}
+
+// First position that a row sees.
+SB_INLINE int firstSeen(const KvArgs& kv, int position) {
+  return kv.window == 0 ? 0 : most(0, position - kv.window + 1);
+}
+
+void addRow(const AttendArgs& a, Block& b, int token, int head) {
+  const KvArgs& kv = a.kv;
+  const int d = kv.headDim;
+  const int r = b.rows++;
+  const int position = kv.positions[token];
+  b.position[r] = position;
+  b.firstTile[r] = firstSeen(kv, position) / kTile;
+  b.pages[r] = kv.pages + kv.rowPages[token];
+  b.max[r] = -1e30f;
+  b.sum[r] = 0.f;
+  float* q = b.q + r * d;
+  std::memset(b.o + r * d, 0, 4L * d);
+  std::memcpy(q, a.q.row(token) + head * d, 4L * d);
+  rope(q, kv.cos + position * kv.ropeStride, kv.sin + position * kv.ropeStride, kv.half);
+  if (kv.codec != kInt8) {
+    for (int i = 0; i < d; i += 16) store(q + i, mul(load(q + i), splat(kv.scale)));
+    return;
+  }
+  rotate(q, d, kv.rotation);
+  const float top = largest(q, d);
+  const F inverse = splat(127.f / top);
+  I total = splatI(0);
+  for (int i = 0; i < d; i += 16) {
+    const I x = toInt(mul(load(q + i), inverse));
+    total = addI(total, x);
+    packQuery(b.packed + r * 2L * d, i, x);
+  }
+  b.queryScale[r] = top / 127.f * kv.scale;
+  b.querySum[r] = sumI16(total);
+}
+
+// What one row sees of a tile: slots [from, to).
+struct Span {
+  int from;
+  int to;
+};
+
+SB_INLINE Span spanOf(const KvArgs& kv, int position, int tile) {
+  return {most(0, firstSeen(kv, position) - tile * kTile),
+          least(kTile, position + 1 - tile * kTile)};
+}
+
+// Softmax of up to kSubRows rows of scores, in place; sets the corrections.
+SB_INLINE void softmax(Block& b, int first, int rows, const Span* spans, float* scores,
+                       float* correction) {
+  alignas(64) float drop[16] = {};
+  for (int r = 0; r < rows; r++) {
+    float* s = scores + r * kTile;
+    F top = splat(b.max[first + r]);
+    const bool all = spans[r].to - spans[r].from == kTile;
+    for (int j = 0; j < 4; j++) {
+      F x = load(s + 16 * j);
+      if (!all) {
+        x = select(lanesIn(spans[r].from - 16 * j, spans[r].to - 16 * j), x,
+                   splat(b.max[first + r]));
+      }
+      top = maxOf(x, top);
+    }
+    const float max = max16(top);
+    drop[r] = b.max[first + r] - max;
+    b.max[first + r] = max;
+    F lanes = splat(0.f);
+    for (int j = 0; j < 4; j++) {
+      F x = expOf(sub(load(s + 16 * j), splat(max)));
+      if (!all) {
+        x = select(lanesIn(spans[r].from - 16 * j, spans[r].to - 16 * j), x, splat(0.f));
+      }
+      store(s + 16 * j, x);
+      lanes = add(lanes, x);
+    }
+    drop[8 + r] = sum16(lanes);
+  }
+  alignas(64) float exps[16];
+  store(exps, expOf(load(drop)));
+  for (int r = 0; r < rows; r++) {
+    correction[r] = exps[r];
+    b.sum[first + r] = __builtin_fmaf(b.sum[first + r], exps[r], drop[8 + r]);
+  }
+}
+
+void int8Rows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans,
+              const uint8_t* tile) {
+  const int d = kv.headDim;
+  const auto* scales = reinterpret_cast<const float*>(tile + 2 * kTile * d);
+  alignas(64) int32_t dots[kSubRows * kTile];
+  alignas(64) float scores[kSubRows * kTile];
+  alignas(64) uint8_t weights[kSubRows * kWeightBytes];
+  float correction[kSubRows], back[kSubRows];
+  const uint8_t* packed = b.packed + first * 2L * d;
+  dotKeys(rows, packed, 2L * d, b.querySum + first, tile, d, dots);
+  for (int j = 0; j < 4; j++) {
+    const F keyScale = load(scales + 16 * j);
+    for (int r = 0; r < rows; r++) {
+      store(scores + r * kTile + 16 * j, mul(toFloat(loadI(dots + r * kTile + 16 * j)),
+                                             mul(keyScale, splat(b.queryScale[first + r]))));
+    }
+  }
+  softmax(b, first, rows, spans, scores, correction);
+  int last = 0;
+  for (int r = 0; r < rows; r++) {
+    const int to = spans[r].to;
+    last = most(last, to);
+    const float top = scales[2 * kTile + to - 1];
+    back[r] = top / 32767.f;
+    const F up = splat(32767.f / top);
+    for (int j = 0; j < 4; j++) {
+      const F w = mul(load(scores + r * kTile + 16 * j), mul(load(scales + kTile + 16 * j), up));
+      // Scales of tokens behind the row's last may overflow here; their weight is still 0.
+      packWeights(weights + r * kWeightBytes, 16 * j,
+                  to == kTile ? toInt(w) : selectI(lanesIn(0, to - 16 * j), toInt(w), splatI(0)));
+    }
+  }
+  const auto* values = reinterpret_cast<const int8_t*>(tile + kTile * d);
+  addValues(rows, weights, values, d, (last + 3) / 4, correction, back, b.o + first * d);
+}
+
+void halfRows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans,
+              const uint8_t* tile) {
+  const int d = kv.headDim;
+  const auto* keys = reinterpret_cast<const uint16_t*>(tile);
+  alignas(64) float scores[kSubRows * kTile];
+  float correction[kSubRows];
+  dotKeysHalf(rows, b.q + first * d, keys, d, scores);
+  softmax(b, first, rows, spans, scores, correction);
+  addValuesHalf(rows, scores, keys + kTile * d, d, correction, b.o + first * d);
+}
+
+// Rows [from, to) see tile t in the same page.
+void run(const KvArgs& kv, Block& b, int from, int to, int t, const uint8_t* tile) {
+  for (int first = from; first < to; first += kSubRows) {
+    const int rows = least(kSubRows, to - first);
+    Span spans[kSubRows];
+    for (int r = 0; r < rows; r++) spans[r] = spanOf(kv, b.position[first + r], t);
+    if (kv.codec == kInt8) {
+      int8Rows(kv, b, first, rows, spans, tile);
+    } else {
+      halfRows(kv, b, first, rows, spans, tile);
+    }
+  }
+}
+
+// Tiles left to right; in each, runs of rows that read the same page.
+void walk(const KvArgs& kv, Block& b, int head) {
+  int firstTile = b.firstTile[0], lastTile = 0;
+  for (int r = 0; r < b.rows; r++) {
+    firstTile = least(firstTile, b.firstTile[r]);
+    lastTile = most(lastTile, b.position[r] / kTile);
+  }
+  const long offset = kv.layerOffset + head * kv.blockBytes;
+  for (int t = firstTile; t <= lastTile; t++) {
+    auto sees = [&](int r) { return b.firstTile[r] <= t && b.position[r] >= t * kTile; };
+    for (int r = 0; r < b.rows;) {
+      if (!sees(r)) {
+        r++;
+        continue;
+      }
+      const int64_t page = b.pages[r][t];
+      int end = r + 1;
+      while (end < b.rows && sees(end) && b.pages[end][t] == page) end++;
+      run(kv, b, r, end, t, reinterpret_cast<const uint8_t*>(page) + offset);
+      r = end;
+    }
+  }
+}
+
+}  // namespace
+
+void attend(Pool& pool, const AttendArgs& a) {
+  const KvArgs& kv = a.kv;
+  const int d = kv.headDim;
+  const int group = kv.headsPerGroup;
+  const long all = static_cast<long>(kv.rows) * group;  // query rows of a KV head
+  // Full blocks unless that leaves threads without work.
+  long blockRows = kBlockRows;
+  if (pool.threads() > 1) {
+    const long fair = (all * kv.kvHeads + 4 * pool.threads() - 1) / (4 * pool.threads());
+    blockRows = (fair + kSubRows - 1) / kSubRows * kSubRows;
+    if (blockRows > kBlockRows) blockRows = kBlockRows;
+  }
+  const int blocks = static_cast<int>((all + blockRows - 1) / blockRows);
+  auto items = [&](int worker, int from, int to) {
+    for (int item = from; item < to; item++) {
+      const int head = item / blocks;
+      // From the end: a prompt's last rows see the most.
+      const long begin = (blocks - 1 - item % blocks) * blockRows;
+      const long end = begin + blockRows < all ? begin + blockRows : all;
+      Block b = layOut(pool.scratch(worker), d);
+      for (long i = begin; i < end; i++) {
+        addRow(a, b, static_cast<int>(i / group), head * group + static_cast<int>(i % group));
+      }
+      walk(kv, b, head);
+      for (int r = 0; r < b.rows; r++) {
+        const int token = static_cast<int>((begin + r) / group);
+        const int queryHead = head * group + static_cast<int>((begin + r) % group);
+        const F inverse = splat(1.f / b.sum[r]);
+        float* out = a.out.row(token) + queryHead * d;
+        for (int i = 0; i < d; i += 16) store(out + i, mul(load(b.o + r * d + i), inverse));
+        if (a.state.data != nullptr) {
+          a.state.row(token)[2 * queryHead] = b.max[r];
+          a.state.row(token)[2 * queryHead + 1] = b.sum[r];
+        }
+      }
+    }
+  };
+  parallel(pool, blocks * kv.kvHeads, 1, items);
+}
+
+}  // namespace SB_ISA
+}  // namespace shadowbatch

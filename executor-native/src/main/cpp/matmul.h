@@ -1,0 +1,46 @@
+// One tile of a product: up to kTileRows rows times a panel of 32 columns, over all groups.
+#pragma once
+#include "numeric.h"
+
+namespace shadowbatch {
+namespace SB_ISA {
+
+constexpr int kTileRows = 6;
+
+struct PanelTile {
+  const int8_t* q;     // rows of activations, qStride apart
+  const float* scale;  // groupStride apart
+  const float* sum;
+  long qStride;
+  long groupStride;
+  const uint8_t* cells;  // of the panel
+  int groups;
+  const float* bias;  // of the panel's columns, or null
+  float* out;         // outStride apart
+  long outStride;
+  int columns;  // 1..32 of out
+  bool add;
+  bool fetch;  // the panel comes from memory: prefetch it
+};
+
+// rows in 1..kTileRows.
+void panelTile(const PanelTile& t, int rows);
+
+// Adds the bias, then to what is there if asked, and stores columns [16 * half, ..) of row r.
+SB_INLINE void finish(const PanelTile& t, int r, int half, F y) {
+  const int n = least(16, t.columns - 16 * half);
+  if (n <= 0) return;
+  float* out = t.out + r * t.outStride + 16 * half;
+  if (n == 16) {
+    if (t.bias != nullptr) y = add(y, load(t.bias + 16 * half));
+    if (t.add) y = add(load(out), y);
+    store(out, y);
+  } else {
+    if (t.bias != nullptr) y = add(y, loadPart(t.bias + 16 * half, n));
+    if (t.add) y = add(loadPart(out, n), y);
+    storePart(out, y, n);
+  }
+}
+
+}  // namespace SB_ISA
+}  // namespace shadowbatch

@@ -1,0 +1,161 @@
+package io.shadowbatch.engine;
+
+import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.Kernels;
+import io.shadowbatch.kernels.KvLayout;
+import io.shadowbatch.kernels.RopeTable;
+import io.shadowbatch.kernels.Slice;
+import io.shadowbatch.kernels.TokenBatch;
+import io.shadowbatch.kv.FullKvStore;
+import io.shadowbatch.kv.KvStore;
+import io.shadowbatch.model.Decoder;
+import io.shadowbatch.model.Model;
+import io.shadowbatch.model.ModelSpec;
+import io.shadowbatch.request.ErrorCode;
+import io.shadowbatch.request.RequestError;
+import io.shadowbatch.request.TokenLogprob;
+import io.shadowbatch.sample.Sampler;
+import io.shadowbatch.schedule.Scheduler;
+import io.shadowbatch.schedule.SchedulerMetrics;
+import io.shadowbatch.schedule.Sequence;
+import io.shadowbatch.schedule.StepPlan;
+import io.shadowbatch.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
+
+/** Carries out one step: plan, forward pass, choice of tokens. Used by the engine's thread. */
+final class Stepper implements AutoCloseable {
+  private final Kernels kernels;
+  private final Decoder decoder;
+  private final KvStore store;
+  private final Sampler sampler = new Sampler();
+  private final int[] tokens;
+  private final int[] positions;
+  private final int[] best;
+  private final float[] row;
+  private volatile long computeNanos;
+  private volatile long sampleNanos;
+  private volatile long kvBytesPeak;
+
+  private Stepper(
+      Kernels kernels, Decoder decoder, KvStore store, int batchTokens, int vocabulary) {
+    this.kernels = kernels;
+    this.decoder = decoder;
+    this.store = store;
+    this.tokens = new int[batchTokens];
+    this.positions = new int[batchTokens];
+    this.best = new int[decoder.logitRowsMax()];
+    this.row = new float[vocabulary];
+  }
+
+  static Stepper of(EngineConfig config, Kernels kernels, Model model, int contextTokens) {
+    ModelSpec spec = model.spec();
+    KvLayout layout = spec.kvLayout(config.kvCodec());
+    List<AttentionShape> shapes = new ArrayList<>(spec.layers());
+    for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
+    RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), contextTokens);
+    KvStore store = new FullKvStore(kernels, shapes, rope, config.kvBytes());
+    int batchTokens =
+        config.batchTokens() == 0
+            ? Calibration.batchTokens(kernels, model.weights().layers().get(0).gateUp())
+            : config.batchTokens();
+    Decoder decoder = new Decoder(kernels, spec, model.weights(), batchTokens);
+    return new Stepper(kernels, decoder, store, batchTokens, spec.vocabulary());
+  }
+
+  /** Most tokens of a step. */
+  int batchTokens() {
+    return tokens.length;
+  }
+
+  KvStore store() {
+    return store;
+  }
+
+  /** One step; {@code finish} is called for each answer that ended, with its error or null. */
+  void step(
+      Scheduler scheduler, Map<Integer, Answer> answers, BiConsumer<Answer, RequestError> finish) {
+    long t0 = System.nanoTime();
+    StepPlan plan = scheduler.plan();
+    TokenBatch batch = batch(plan, answers);
+    decoder.forward(batch, store);
+    scheduler.computed(plan);
+    kvBytesPeak = Math.max(kvBytesPeak, store.usage().usedBytes());
+    long t1 = System.nanoTime();
+    List<Answer> sampled = new ArrayList<>();
+    for (StepPlan.Piece piece : plan.pieces()) {
+      if (piece.sequence().remaining() == 0) sampled.add(answers.get(piece.sequence().id()));
+    }
+    for (int from = 0; from < sampled.size(); from += best.length) {
+      int to = Math.min(sampled.size(), from + best.length);
+      choose(scheduler, sampled.subList(from, to), decoder.logits(from, to), finish);
+    }
+    long t2 = System.nanoTime();
+    computeNanos += t1 - t0;
+    sampleNanos += t2 - t1;
+  }
+
+  private TokenBatch batch(StepPlan plan, Map<Integer, Answer> answers) {
+    List<Slice> slices = new ArrayList<>(plan.pieces().size());
+    int[] logitRows = new int[plan.pieces().size()];
+    int logits = 0;
+    int n = 0;
+    for (StepPlan.Piece piece : plan.pieces()) {
+      Sequence s = piece.sequence();
+      answers.get(s.id()).start();
+      slices.add(new Slice(s.id(), n, piece.tokens()));
+      for (int i = 0; i < piece.tokens(); i++) {
+        tokens[n] = s.tokens()[s.computed() + i];
+        positions[n++] = s.computed() + i;
+      }
+      if (piece.sampled()) logitRows[logits++] = n - 1;
+    }
+    return new TokenBatch(n, tokens, positions, slices, Arrays.copyOf(logitRows, logits));
+  }
+
+  private void choose(
+      Scheduler scheduler,
+      List<Answer> sampled,
+      Tensor logits,
+      BiConsumer<Answer, RequestError> finish) {
+    kernels.argmax(logits, best);
+    for (int i = 0; i < sampled.size(); i++) {
+      Answer answer = sampled.get(i);
+      int[] forbidden = answer.forbidden();
+      TokenLogprob logprob = null;
+      int token = best[i];
+      var params = answer.params();
+      boolean plain = params.greedy() && !params.penalised() && forbidden.length == 0;
+      if (token >= 0 && !plain) {
+        Sequence s = answer.sequence();
+        logits.readRow(i, row);
+        token =
+            sampler.choose(
+                row, params, new Sampler.Past(s.tokens(), s.length(), s.promptLength(), forbidden));
+      }
+      if (token >= 0 && params.logprobs() >= 0) {
+        logits.readRow(i, row);
+        logprob = sampler.logprob(row, token, params.logprobs());
+      }
+      if (token < 0) {
+        finish.accept(
+            answer, new RequestError(ErrorCode.ENGINE_ERROR, "the model's logits are not numbers"));
+        continue;
+      }
+      scheduler.append(answer.sequence(), token);
+      if (answer.accept(token, logprob)) finish.accept(answer, null);
+    }
+  }
+
+  EngineMetrics metrics(SchedulerMetrics scheduler) {
+    return new EngineMetrics(scheduler, computeNanos / 1e9, sampleNanos / 1e9, kvBytesPeak);
+  }
+
+  @Override
+  public void close() {
+    store.close();
+  }
+}

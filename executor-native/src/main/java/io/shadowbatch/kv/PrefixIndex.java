@@ -1,0 +1,200 @@
+package io.shadowbatch.kv;
+
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.PriorityQueue;
+
+/**
+ * Which whole pages of tokens the store holds, as a trie: a node is one page of tokens after its
+ * parent's. Found pages are compared token by token, never trusted by their hash.
+ *
+ * <p>A node may be entered before its tokens are computed; it is ready once its owner says so. A
+ * node that no sequence uses stays for later ones until its memory is wanted: least recently used
+ * first, leaves before their parents.
+ */
+public final class PrefixIndex {
+
+  /** A page of tokens that follows the pages on the way from the root. */
+  public static final class Node {
+    private final Node parent;
+    private final IntBuffer tokens;
+    private final KvSpan span;
+    private final int owner;
+    private final Map<IntBuffer, Node> children = new HashMap<>();
+    private Node lastChild;
+    private boolean ready;
+    private boolean removed;
+    private int users;
+    private long lastUse;
+
+    private Node(Node parent, IntBuffer tokens, KvSpan span, int owner) {
+      this.parent = parent;
+      this.tokens = tokens;
+      this.span = span;
+      this.owner = owner;
+    }
+
+    /** The page, with its positions. */
+    public KvSpan span() {
+      return span;
+    }
+
+    /** The sequence that computes it. */
+    public int owner() {
+      return owner;
+    }
+
+    /** True once its keys and values are computed. */
+    public boolean ready() {
+      return ready;
+    }
+
+    /** True if no sequence uses it. */
+    public boolean idle() {
+      return users == 0;
+    }
+
+    /** True if it was taken out before it was ready: nobody will compute it. */
+    public boolean removed() {
+      return removed;
+    }
+  }
+
+  private record Idle(Node node, long lastUse) {}
+
+  private final int pageTokens;
+  private final Node root;
+  private final PriorityQueue<Idle> idle =
+      new PriorityQueue<>((a, b) -> Long.compare(a.lastUse, b.lastUse));
+  private int nodes;
+  private int idleNodes;
+  private long clock;
+
+  public PrefixIndex(int pageTokens) {
+    this.pageTokens = pageTokens;
+    this.root = new Node(null, null, null, -1);
+    this.root.ready = true;
+  }
+
+  /** Pages that {@code tokens[0, limit)} share with what is held, from the first one on. */
+  public List<Node> match(int[] tokens, int limit) {
+    List<Node> path = new ArrayList<>();
+    Node node = root;
+    for (int at = 0; at + pageTokens <= limit; at += pageTokens) {
+      node = node.children.get(IntBuffer.wrap(tokens, at, pageTokens));
+      if (node == null) break;
+      path.add(node);
+    }
+    return path;
+  }
+
+  /**
+   * The page, ready and among the latest after {@code path}, that begins with most of the tokens
+   * from the path's end on; or null. {@link #commonTokens} says how many.
+   */
+  public Node partial(List<Node> path, int[] tokens, int limit) {
+    Node last = path.isEmpty() ? root : path.get(path.size() - 1);
+    Node child = last.lastChild;
+    if (child == null || !child.ready || child.removed) return null;
+    return commonTokens(child, tokens, limit) > 0 ? child : null;
+  }
+
+  /** How many of {@code tokens[span.from, limit)} a page begins with. */
+  public int commonTokens(Node page, int[] tokens, int limit) {
+    int from = page.span.from();
+    int n = Math.min(pageTokens, limit - from);
+    int i = 0;
+    while (i < n && page.tokens.get(page.tokens.position() + i) == tokens[from + i]) i++;
+    return i;
+  }
+
+  /** Enters the page of {@code tokens} at {@code span}, not yet ready, after {@code parent}. */
+  public Node add(Node parent, int[] tokens, KvSpan span, int owner) {
+    Node above = parent == null ? root : parent;
+    IntBuffer key = IntBuffer.wrap(tokens, span.from(), pageTokens);
+    Node node = new Node(above, key, span, owner);
+    if (above.children.putIfAbsent(key, node) != null) {
+      throw new IllegalStateException("page at position " + span.from() + " is held already");
+    }
+    above.lastChild = node;
+    nodes++;
+    idleNodes++;
+    return node;
+  }
+
+  /** True if another page with the same tokens follows {@code parent}. */
+  public boolean holds(Node parent, int[] tokens, int from) {
+    Node above = parent == null ? root : parent;
+    return above.children.containsKey(IntBuffer.wrap(tokens, from, pageTokens));
+  }
+
+  /** The page's keys and values are computed. */
+  public void ready(Node node) {
+    node.ready = true;
+  }
+
+  /** A sequence begins to use a page. */
+  public void use(Node node) {
+    if (node.users++ == 0) idleNodes--;
+    node.lastUse = ++clock;
+  }
+
+  /** A sequence ends to use a page. */
+  public void leave(Node node) {
+    if (node.users <= 0) throw new IllegalStateException("page is not in use");
+    node.lastUse = ++clock;
+    if (--node.users == 0 && !node.removed) {
+      idleNodes++;
+      offer(node);
+    }
+  }
+
+  /** Takes out a page that nobody will compute, with all that follow it. */
+  public void remove(Node node) {
+    if (node.removed) return;
+    for (Node child : List.copyOf(node.children.values())) remove(child);
+    unlink(node);
+  }
+
+  private void unlink(Node node) {
+    node.removed = true;
+    node.parent.children.remove(node.tokens);
+    if (node.parent.lastChild == node) node.parent.lastChild = null;
+    nodes--;
+    if (node.users == 0) idleNodes--;
+    node.span.close();
+    if (node.parent != root) offer(node.parent);
+  }
+
+  /** Pages that nobody uses: what {@link #evict} can free, all in all. */
+  public int idlePages() {
+    return idleNodes;
+  }
+
+  /** Pages entered. */
+  public int size() {
+    return nodes;
+  }
+
+  /** Gives up the least recently used idle page without followers; false if there is none. */
+  public boolean evict() {
+    while (!idle.isEmpty()) {
+      Idle next = idle.poll();
+      Node node = next.node;
+      boolean current = !node.removed && node.users == 0 && node.lastUse == next.lastUse;
+      if (!current || !node.children.isEmpty()) continue;
+      unlink(node);
+      return true;
+    }
+    return false;
+  }
+
+  private void offer(Node node) {
+    if (node.users == 0 && node.children.isEmpty() && !node.removed) {
+      idle.add(new Idle(node, node.lastUse));
+    }
+  }
+}

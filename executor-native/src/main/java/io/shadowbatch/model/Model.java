@@ -1,0 +1,72 @@
+package io.shadowbatch.model;
+
+import io.shadowbatch.kernels.Kernels;
+import io.shadowbatch.weights.VocabularyFacts;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/**
+ * An open model: its spec, its weights in memory of a backend, and what its files say about text.
+ * Does not tokenise and does not compute.
+ *
+ * <p>A path is a {@code .gguf} file, a {@code .safetensors} file or a folder that holds such files
+ * as the Hugging Face hub does.
+ *
+ * @param fingerprint SHA-256 of the source files' content
+ */
+public record Model(ModelHeader header, DecoderWeights weights, String fingerprint)
+    implements AutoCloseable {
+
+  /** Opens a model in the engine's form: packed once on this host, then mapped. */
+  public static Model open(Path path, Kernels kernels, PackOptions options) throws IOException {
+    try (ModelSource source = Families.open(path)) {
+      String fingerprint = new Fingerprint(options.folder()).of(source.file().sources());
+      WeightPack pack = WeightPack.of(source.file(), source.plan(), fingerprint, options);
+      return new Model(source.header(), DecoderWeights.map(pack, kernels), fingerprint);
+    }
+  }
+
+  /** Opens a model with its weights decoded to floats, for the float form of the reference. */
+  public static Model openFloat32(Path path, Kernels kernels, PackOptions options)
+      throws IOException {
+    try (ModelSource source = Families.open(path)) {
+      String fingerprint = new Fingerprint(options.folder()).of(source.file().sources());
+      DecoderWeights weights = DecoderWeights.loadFloat32(source.file(), source.plan(), kernels);
+      return new Model(source.header(), weights, fingerprint);
+    }
+  }
+
+  /** What a model is, from its headers alone; all tensors are checked to be there. */
+  public static ModelHeader header(Path path) throws IOException {
+    try (ModelSource source = Families.open(path)) {
+      return source.header();
+    }
+  }
+
+  /** The spec of a model, from its headers alone. */
+  public static ModelSpec spec(Path path) throws IOException {
+    return header(path).spec();
+  }
+
+  /** SHA-256 of the source files' content; remembered in the folder of the options. */
+  public static String fingerprint(Path path, PackOptions options) throws IOException {
+    try (ModelSource source = Families.open(path)) {
+      return new Fingerprint(options.folder()).of(source.file().sources());
+    }
+  }
+
+  /** What the decoder must know. */
+  public ModelSpec spec() {
+    return header.spec();
+  }
+
+  /** The GGUF file's vocabulary, or null if {@link TextFacts#tokenizerJson} is the tokenizer. */
+  public VocabularyFacts vocabulary() {
+    return header.vocabulary();
+  }
+
+  @Override
+  public void close() {
+    weights.close();
+  }
+}

@@ -1,0 +1,6 @@
+package io.shadowbatch.tokens.template;
+
+/** Python's {@code None}. */
+enum None {
+  NONE
+}
