@@ -1,5 +1,6 @@
 package io.shadowbatch.cli;
 
+import io.shadowbatch.bench.EngineBench;
 import io.shadowbatch.cli.ShadowBatch.Command;
 import io.shadowbatch.spark.JobBench;
 import io.shadowbatch.spark.JobException;
@@ -34,6 +35,7 @@ final class BenchCommand {
     String[] rest = all.subList(1, all.size()).toArray(new String[0]);
     try {
       switch (all.get(0)) {
+        case "engine" -> EngineBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->
             throw new JobException(

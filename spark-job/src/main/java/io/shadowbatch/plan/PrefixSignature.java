@@ -9,8 +9,8 @@ import java.util.Arrays;
  *
  * <p>Entry j is a 64-bit hash of the bytes before the end of block j, written with the high byte
  * first; only whole blocks count, at most {@link #BLOCKS_MAX}. Prompts that begin with the same
- * blocks begin with the same entries, so that sorting signatures as unsigned bytes walks the tree of
- * blocks depth first. A collision only puts strangers side by side.
+ * blocks begin with the same entries, so that sorting signatures as unsigned bytes walks the tree
+ * of blocks depth first. A collision only puts strangers side by side.
  */
 public final class PrefixSignature {
 

@@ -18,7 +18,13 @@ public final class DemoPrompts {
 
   private static final List<String> DOCUMENTS =
       List.of(
-          "incident", "recipe", "contract", "release", "minutes", "expedition", "complaint",
+          "incident",
+          "recipe",
+          "contract",
+          "release",
+          "minutes",
+          "expedition",
+          "complaint",
           "manual");
 
   private static final String SYSTEM = "You answer questions about a text in a few words.";
@@ -48,9 +54,7 @@ public final class DemoPrompts {
     for (int q = 0; q < questions.size(); q++) {
       for (String document : DOCUMENTS) {
         String user = resource(document) + "\nQuestion: " + questions.get(q);
-        Object[] messages = {
-          RowFactory.create("system", SYSTEM), RowFactory.create("user", user)
-        };
+        Object[] messages = {RowFactory.create("system", SYSTEM), RowFactory.create("user", user)};
         String id = "%s-%02d".formatted(document, q + 1);
         rows.add(RowFactory.create(id, document, questions.get(q), messages));
       }
@@ -77,7 +81,8 @@ public final class DemoPrompts {
             .select("request_id", "question", "completion")
             .orderBy("request_id");
     for (Row row : rows.collectAsList()) {
-      String answer = row.isNullAt(2) ? "(error)" : row.getString(2).strip().replace("\n", "\n     ");
+      String answer =
+          row.isNullAt(2) ? "(error)" : row.getString(2).strip().replace("\n", "\n     ");
       text.append("  %s  %s%n     %s%n".formatted(row.getString(0), row.getString(1), answer));
     }
     return text.toString();

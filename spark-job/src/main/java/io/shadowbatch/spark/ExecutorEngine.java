@@ -6,6 +6,8 @@ import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.tokens.Tokenizer;
+import io.shadowbatch.tokens.TokenizerException;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -29,12 +31,10 @@ final class ExecutorEngine implements CompletionSource {
 
   private final Engine engine;
   private final Tokenizer tokenizer;
-  private final int contextTokens;
 
-  private ExecutorEngine(Engine engine, Tokenizer tokenizer, int contextTokens) {
+  private ExecutorEngine(Engine engine) {
     this.engine = engine;
-    this.tokenizer = tokenizer;
-    this.contextTokens = contextTokens;
+    this.tokenizer = engine.tokenizer();
   }
 
   /** The engine for this model and configuration. */
@@ -47,7 +47,6 @@ final class ExecutorEngine implements CompletionSource {
 
   private static ExecutorEngine open(ModelCard model, EngineChoice choice) {
     Path path = ModelFiles.local(model.location());
-    Tokenizer tokenizer = ModelReader.tokenizer(path);
     EngineConfig config =
         new EngineConfig(
             path,
@@ -58,7 +57,11 @@ final class ExecutorEngine implements CompletionSource {
             choice.contextTokens(),
             choice.kvCodec(),
             null);
-    return new ExecutorEngine(Engine.open(config), tokenizer, model.contextTokens());
+    try {
+      return new ExecutorEngine(Engine.open(config));
+    } catch (IOException | TokenizerException | IllegalArgumentException e) {
+      throw ModelReader.wrong(model.location(), e);
+    }
   }
 
   private static void closeAll() {
@@ -86,7 +89,7 @@ final class ExecutorEngine implements CompletionSource {
 
   @Override
   public int contextTokens() {
-    return contextTokens;
+    return engine.contextTokens();
   }
 
   @Override

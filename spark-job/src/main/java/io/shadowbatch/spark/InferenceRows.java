@@ -30,9 +30,14 @@ final class InferenceRows {
   private final OutputRows output;
   private final Map<Long, OutputRows.Asked> pending = new ConcurrentHashMap<>();
   private final Queue<Row> ready = new ConcurrentLinkedQueue<>();
+  private Iterator<Completion> completions;
+  private volatile boolean abandoned;
 
   InferenceRows(
-      CompletionSource source, InferenceTask.Settings settings, TaskCounters counters, int attempt) {
+      CompletionSource source,
+      InferenceTask.Settings settings,
+      TaskCounters counters,
+      int attempt) {
     this.source = source;
     this.settings = settings;
     this.counters = counters;
@@ -40,7 +45,7 @@ final class InferenceRows {
   }
 
   Iterator<Row> run(Iterator<Row> rows, BooleanSupplier cancelled) {
-    Iterator<Completion> completions = source.run(new Requests(rows), cancelled);
+    completions = source.run(new Requests(rows), () -> abandoned || cancelled.getAsBoolean());
     return new Iterator<>() {
       @Override
       public boolean hasNext() {
@@ -57,6 +62,17 @@ final class InferenceRows {
         return row;
       }
     };
+  }
+
+  /** The task has ended, perhaps early: the engine need not go on with its requests. */
+  void abandon() {
+    abandoned = true;
+    if (completions == null || pending.isEmpty()) return;
+    try {
+      completions.next();
+    } catch (IllegalStateException e) {
+      pending.clear();
+    }
   }
 
   private Row finished(Completion completion) {
@@ -85,6 +101,7 @@ final class InferenceRows {
 
     @Override
     public boolean hasNext() {
+      if (abandoned) return false;
       while (current == null || sample == current.prepared().samples()) {
         if (ahead == null && !rows.hasNext()) return false;
         Row row = ahead == null ? rows.next() : ahead;

@@ -7,6 +7,7 @@ import java.util.Iterator;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
+import org.apache.spark.util.TaskCompletionListener;
 
 /**
  * One partition through the executor's engine. The engine is shared by the tasks of the executor;
@@ -45,6 +46,11 @@ record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCoun
     CompletionSource source = opener.open(settings.model(), settings.engine());
     int attempt = task == null ? 0 : task.attemptNumber();
     InferenceRows inference = new InferenceRows(source, settings, counters, attempt);
-    return inference.run(rows, () -> task != null && task.isInterrupted());
+    Iterator<Row> completions = inference.run(rows, () -> task != null && task.isInterrupted());
+    if (task != null) {
+      TaskCompletionListener ended = context -> inference.abandon();
+      task.addTaskCompletionListener(ended);
+    }
+    return completions;
   }
 }

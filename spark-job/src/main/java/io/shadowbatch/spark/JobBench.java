@@ -16,8 +16,8 @@ import java.util.Map;
 import org.apache.spark.sql.Row;
 
 /**
- * Measures what Spark adds: the demo's prompts through the bare engine and through the whole job, in
- * one process, warm, alternating. Prints one line.
+ * Measures what Spark adds: the demo's prompts through the bare engine and through the whole job,
+ * in one process, warm, alternating. Prints one line.
  */
 public final class JobBench {
 
@@ -55,7 +55,11 @@ public final class JobBench {
       RunSummary summary =
           new ShadowBatchJob(session.spark(), settings, Instant.now(), System.err).run();
       System.err.printf(
-          Locale.ROOT, "round %d: engine %.2f s, job %.2f s%n", round, bareSeconds, summary.seconds());
+          Locale.ROOT,
+          "round %d: engine %.2f s, job %.2f s%n",
+          round,
+          bareSeconds,
+          summary.seconds());
       if (round == 0) continue;
       bare.add(bareSeconds);
       job.add(summary.seconds());

@@ -15,8 +15,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * What a job was asked to do, typed and checked. Holds nothing that Spark or the model would have to
- * be asked for.
+ * What a job was asked to do, typed and checked. Holds nothing that Spark or the model would have
+ * to be asked for.
  *
  * @param limit rows to read; 0 for all
  * @param partitions tasks of the inference; 0 to choose
@@ -87,7 +87,12 @@ public record JobConfig(
    * @param contextTokens 0 for the model's
    */
   public record EngineChoice(
-      String backend, int threads, long kvBytes, KvCodec kvCodec, int contextTokens, int batchTokens)
+      String backend,
+      int threads,
+      long kvBytes,
+      KvCodec kvCodec,
+      int contextTokens,
+      int batchTokens)
       implements Serializable {}
 
   /**
@@ -116,8 +121,8 @@ public record JobConfig(
             "fp16".equals(s.text(JobOptions.KV_CODEC)) ? KvCodec.FP16 : KvCodec.INT8,
             s.count(JobOptions.MAX_MODEL_LEN),
             s.count(JobOptions.BATCH_TOKENS));
-    if (engine.batchTokens() < 16) {
-      throw s.wrong(JobOptions.BATCH_TOKENS, "16 or more", s.text(JobOptions.BATCH_TOKENS));
+    if (engine.batchTokens() != 0 && engine.batchTokens() < 16) {
+      throw s.wrong(JobOptions.BATCH_TOKENS, "0, or 16 or more", s.text(JobOptions.BATCH_TOKENS));
     }
     RowDefaults rows =
         new RowDefaults(
@@ -187,11 +192,13 @@ public record JobConfig(
     String date = s.text(JobOptions.TEMPLATE_DATE);
     if (date == null) return start;
     try {
-      if (date.length() <= 10) return LocalDate.parse(date).atStartOfDay().toInstant(ZoneOffset.UTC);
+      if (date.length() <= 10)
+        return LocalDate.parse(date).atStartOfDay().toInstant(ZoneOffset.UTC);
       if (date.endsWith("Z")) return Instant.parse(date);
       return LocalDateTime.parse(date).toInstant(ZoneOffset.UTC);
     } catch (DateTimeException e) {
-      throw s.wrong(JobOptions.TEMPLATE_DATE, "a date such as 2026-01-31 or 2026-01-31T09:00", date);
+      throw s.wrong(
+          JobOptions.TEMPLATE_DATE, "a date such as 2026-01-31 or 2026-01-31T09:00", date);
     }
   }
 

@@ -54,7 +54,9 @@ public record JobOption(
     return new JobOption(name, key(name, area), Type.TEXT, initial, allowed, text);
   }
 
-  /** {@code max-tokens} in area {@code sampling} is {@code spark.shadowbatch.sampling.maxTokens}. */
+  /**
+   * {@code max-tokens} in area {@code sampling} is {@code spark.shadowbatch.sampling.maxTokens}.
+   */
   private static String key(String name, String area) {
     StringBuilder camel = new StringBuilder();
     for (String word : name.split("-")) {

@@ -19,7 +19,12 @@ import java.util.List;
 public final class JobOptions {
 
   static final JobOption MODEL =
-      of("model", "engine", TEXT, null, "GGUF file or safetensors folder, local or any Hadoop path");
+      of(
+          "model",
+          "engine",
+          TEXT,
+          null,
+          "GGUF file or safetensors folder, local or any Hadoop path");
   static final JobOption BACKEND =
       choice("backend", "engine", "cpu|reference|cuda", "cpu", "kernels; cuda is refused for now");
   static final JobOption THREADS =
@@ -33,7 +38,12 @@ public final class JobOptions {
   static final JobOption MAX_MODEL_LEN =
       of("max-model-len", "engine", WHOLE, "0", "tokens of prompt and completion; 0: the model's");
   static final JobOption BATCH_TOKENS =
-      of("batch-tokens", "engine", WHOLE, "512", "most tokens that one step computes");
+      of(
+          "batch-tokens",
+          "engine",
+          WHOLE,
+          "0",
+          "most tokens of one step; 0: measured on the machine");
 
   static final JobOption INPUT =
       of("input", "input", TEXT, null, "path of the prompts, or what the format loads");
@@ -48,7 +58,12 @@ public final class JobOptions {
   static final JobOption MESSAGES_COL =
       of("messages-col", "input", TEXT, null, "chat messages; else messages if present");
   static final JobOption PROMPT_TEMPLATE =
-      of("prompt-template", "input", TEXT, null, "user message over columns, as in \"Sum up {body}\"");
+      of(
+          "prompt-template",
+          "input",
+          TEXT,
+          null,
+          "user message over columns, as in \"Sum up {body}\"");
   static final JobOption SYSTEM_PROMPT =
       of("system-prompt", "input", TEXT, null, "system message of messages and of the template");
   static final JobOption SYSTEM_PROMPT_COL =
@@ -59,8 +74,7 @@ public final class JobOptions {
       choice("unknown-params", "input", "error|warn|ignore", "error", "unknown row parameters");
   static final JobOption KEEP_COLS =
       of("keep-cols", "input", TEXT, null, "columns to copy, comma-separated; else all not used");
-  static final JobOption LIMIT =
-      of("limit", "input", WHOLE, "0", "only that many rows; 0: all");
+  static final JobOption LIMIT = of("limit", "input", WHOLE, "0", "only that many rows; 0: all");
   static final JobOption ON_LONG_PROMPT =
       choice(
           "on-long-prompt",
@@ -113,7 +127,12 @@ public final class JobOptions {
   static final JobOption REPETITION_PENALTY =
       of("repetition-penalty", "sampling", DECIMAL, "1", "divides logits of tokens seen; 1: none");
   static final JobOption LOGPROBS =
-      of("logprobs", "sampling", WHOLE, "-1", "alternatives a step reports; -1: no log-probabilities");
+      of(
+          "logprobs",
+          "sampling",
+          WHOLE,
+          "-1",
+          "alternatives a step reports; -1: no log-probabilities");
   static final JobOption IGNORE_EOS =
       of("ignore-eos", "sampling", SWITCH, "false", "go on after the model's end token");
 

@@ -49,9 +49,7 @@ record JobPlan(
     }
     PrepareTask prepare = new PrepareTask(table.reader(), config.rows(), model);
     Dataset<Row> prepared =
-        table
-            .rows()
-            .mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
+        table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
     long rows = count(table);
     int partitions =
         config.partitions() > 0 ? config.partitions() : PrefixOrdering.partitions(rows, slots);

@@ -58,8 +58,7 @@ public final class ModelFiles {
       if (Files.exists(target)) return target;
       Path temporary = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID());
       Files.createDirectories(target.getParent());
-      files.copyToLocalFile(
-          false, source, new org.apache.hadoop.fs.Path(temporary.toUri()), true);
+      files.copyToLocalFile(false, source, new org.apache.hadoop.fs.Path(temporary.toUri()), true);
       try {
         Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
       } catch (IOException e) {

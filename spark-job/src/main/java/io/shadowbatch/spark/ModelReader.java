@@ -1,5 +1,6 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.ModelText;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.model.Model;
 import io.shadowbatch.model.ModelHeader;
@@ -7,12 +8,10 @@ import io.shadowbatch.model.ModelSpec;
 import io.shadowbatch.model.PackOptions;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.spark.JobException.Exit;
-import io.shadowbatch.tokens.GgufVocabulary;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
 import io.shadowbatch.tokens.template.ChatTemplate;
 import io.shadowbatch.tokens.template.TemplateException;
-import io.shadowbatch.weights.VocabularyFacts;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +29,7 @@ final class ModelReader {
       ModelHeader header = Model.header(path);
       ModelSpec spec = header.spec();
       checkTemplate(location, spec.text().chatTemplate());
-      Tokenizer tokenizer = tokenizer(header);
+      Tokenizer tokenizer = ModelText.tokenizer(header);
       return new ModelCard(
           location,
           name(location),
@@ -50,35 +49,13 @@ final class ModelReader {
   /** The tokenizer of a model. */
   static Tokenizer tokenizer(Path model) {
     try {
-      return tokenizer(Model.header(model));
+      return ModelText.tokenizer(Model.header(model));
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw wrong(model.toString(), e);
     }
   }
 
-  private static Tokenizer tokenizer(ModelHeader header) {
-    Path json = header.spec().text().tokenizerJson();
-    if (json != null) return Tokenizer.open(json);
-    VocabularyFacts v = header.vocabulary();
-    if (v == null) throw new IllegalArgumentException("the file has no tokenizer");
-    return Tokenizer.of(
-        new GgufVocabulary(
-            v.model(),
-            v.pre() == null ? "" : v.pre(),
-            v.tokens(),
-            v.types() == null ? new int[0] : v.types(),
-            v.merges() == null ? new String[0] : v.merges(),
-            v.scores() == null ? new float[0] : v.scores(),
-            v.bosId(),
-            v.eosId(),
-            v.unkId(),
-            v.addBos(),
-            v.addEos(),
-            v.addSpacePrefix(),
-            false));
-  }
-
-  private static JobException wrong(String location, Exception e) {
+  static JobException wrong(String location, Exception e) {
     return new JobException(
         Exit.MODEL, "--model " + location + ": cannot be used: " + Failures.firstLine(e), e);
   }
@@ -112,7 +89,10 @@ final class ModelReader {
   private static long bytes(Path path) throws IOException {
     if (!Files.isDirectory(path)) return Files.size(path);
     try (Stream<Path> files = Files.list(path)) {
-      return files.filter(f -> f.toString().endsWith(".safetensors")).mapToLong(ModelReader::size).sum();
+      return files
+          .filter(f -> f.toString().endsWith(".safetensors"))
+          .mapToLong(ModelReader::size)
+          .sum();
     }
   }
 

@@ -133,8 +133,7 @@ final class OutputRows {
 
   private static Row timing(Completion c) {
     Completion.Timing t = c.timing();
-    return RowFactory.create(
-        t.queueMillis(), t.prefillMillis(), t.decodeMillis(), t.totalMillis());
+    return RowFactory.create(t.queueMillis(), t.prefillMillis(), t.decodeMillis(), t.totalMillis());
   }
 
   private static Object[] ids(int[] tokens) {

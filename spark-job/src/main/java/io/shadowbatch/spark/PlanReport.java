@@ -160,7 +160,8 @@ public final class PlanReport {
     StringBuilder out = new StringBuilder();
     plan.forEach(
         (name, value) -> {
-          String shown = value instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + value;
+          String shown =
+              value instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + value;
           out.append(String.format("  %-28s %s%n", name.replace('_', ' '), shown));
         });
     return out.toString();

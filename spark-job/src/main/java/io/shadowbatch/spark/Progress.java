@@ -53,7 +53,8 @@ final class Progress extends SparkListener implements AutoCloseable {
   }
 
   void announce(int partitions) {
-    out.printf("[shadowbatch] %,d completions to write, in %,d partitions%n", rowsTotal, partitions);
+    out.printf(
+        "[shadowbatch] %,d completions to write, in %,d partitions%n", rowsTotal, partitions);
     out.flush();
   }
 

@@ -52,8 +52,7 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
     } catch (Exception e) {
       throw new JobException(
           Exit.INPUT,
-          "--input %s as %s: %s"
-              .formatted(input.path(), input.format(), Failures.firstLine(e)),
+          "--input %s as %s: %s".formatted(input.path(), input.format(), Failures.firstLine(e)),
           e);
     }
   }
@@ -199,11 +198,7 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
 
     private String named(String given, String option, String... usual) {
       if (given == null) {
-        return Arrays.stream(usual)
-            .map(this::find)
-            .filter(n -> n != null)
-            .findFirst()
-            .orElse(null);
+        return Arrays.stream(usual).map(this::find).filter(n -> n != null).findFirst().orElse(null);
       }
       String found = find(given);
       if (found != null) return found;

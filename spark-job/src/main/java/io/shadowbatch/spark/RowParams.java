@@ -167,7 +167,9 @@ final class RowParams {
     String shown = String.valueOf(actual);
     String cut = shown.length() > 40 ? shown.substring(0, 40) + ".." : shown;
     return new RowException(
-        ErrorCode.UNSUPPORTED_PARAM, "input", "%s: expected %s, got %s".formatted(name, expected, cut));
+        ErrorCode.UNSUPPORTED_PARAM,
+        "input",
+        "%s: expected %s, got %s".formatted(name, expected, cut));
   }
 
   /** Typed parameters; throws for a value out of its range. */

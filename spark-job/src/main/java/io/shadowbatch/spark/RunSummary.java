@@ -33,8 +33,7 @@ public record RunSummary(
     long completionTokens,
     double seconds) {
 
-  static RunSummary of(
-      SparkSession spark, String runId, String output, double seconds) {
+  static RunSummary of(SparkSession spark, String runId, String output, double seconds) {
     Dataset<Row> groups =
         spark
             .read()
@@ -115,6 +114,7 @@ public record RunSummary(
 
   private static void line(StringBuilder out, String name, String format, Object... values) {
     out.append(
-        String.format(Locale.ROOT, "  %-20s %s%n", name, String.format(Locale.ROOT, format, values)));
+        String.format(
+            Locale.ROOT, "  %-20s %s%n", name, String.format(Locale.ROOT, format, values)));
   }
 }

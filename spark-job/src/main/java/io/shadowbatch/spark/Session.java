@@ -50,8 +50,7 @@ public final class Session implements AutoCloseable {
   /** All Spark properties, of the running session or as spark-submit set them. */
   public static Map<String, String> properties() {
     Option<SparkSession> running = SparkSession.getDefaultSession();
-    SparkConf conf =
-        running.isDefined() ? running.get().sparkContext().getConf() : new SparkConf();
+    SparkConf conf = running.isDefined() ? running.get().sparkContext().getConf() : new SparkConf();
     Map<String, String> properties = new HashMap<>();
     for (var entry : conf.getAll()) properties.put(entry._1(), entry._2());
     return properties;

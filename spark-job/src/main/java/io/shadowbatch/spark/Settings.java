@@ -85,7 +85,8 @@ public final class Settings {
     try {
       root = mapper(file).readTree(Files.readString(file));
     } catch (IOException e) {
-      String reason = e.getMessage() == null ? e.toString() : e.getMessage().lines().findFirst().get();
+      String reason =
+          e.getMessage() == null ? e.toString() : e.getMessage().lines().findFirst().get();
       throw usage("--config " + file + ": cannot be read as JSON or YAML: " + reason);
     }
     if (root == null || !root.isObject()) {
@@ -150,7 +151,8 @@ public final class Settings {
   }
 
   private void checkChoice(JobOption option, String value, List<String> choices) {
-    if (!choices.contains(value)) throw wrong(option, "one of " + String.join(", ", choices), value);
+    if (!choices.contains(value))
+      throw wrong(option, "one of " + String.join(", ", choices), value);
   }
 
   /** Whether the machine's line on standard output was asked for. */
@@ -168,7 +170,8 @@ public final class Settings {
   String required(JobOption option) {
     String value = text(option);
     if (value == null || value.isBlank()) {
-      throw usage("--%s is missing (or %s): %s".formatted(option.name(), option.key(), option.text()));
+      throw usage(
+          "--%s is missing (or %s): %s".formatted(option.name(), option.key(), option.text()));
     }
     return value;
   }
@@ -192,7 +195,8 @@ public final class Settings {
 
   int count(JobOption option) {
     long number = whole(option);
-    if (number > Integer.MAX_VALUE) throw wrong(option, "at most " + Integer.MAX_VALUE, text(option));
+    if (number > Integer.MAX_VALUE)
+      throw wrong(option, "at most " + Integer.MAX_VALUE, text(option));
     return (int) number;
   }
 

@@ -91,9 +91,7 @@ public final class ShadowBatchJob {
   private void infer(JobPlan plan, String runId, String output) {
     TaskCounters counters = TaskCounters.register(spark.sparkContext());
     InferenceTask.RawPrompts raw =
-        plan.prepare().chat()
-            ? InferenceTask.RawPrompts.RENDERED
-            : InferenceTask.RawPrompts.RAW;
+        plan.prepare().chat() ? InferenceTask.RawPrompts.RENDERED : InferenceTask.RawPrompts.RAW;
     InferenceTask.Settings task =
         new InferenceTask.Settings(
             runId,

@@ -26,8 +26,7 @@ class PrefixSignatureTest {
       int expected = 0;
       while (expected < PrefixSignature.BLOCKS_MAX
           && PrefixSignature.bytesOf(expected + 1) <= shared) expected++;
-      int blocks =
-          PrefixSignature.sharedBlocks(PrefixSignature.of(a), PrefixSignature.of(b));
+      int blocks = PrefixSignature.sharedBlocks(PrefixSignature.of(a), PrefixSignature.of(b));
       assertThat(blocks).as("round %d, shared %d", round, shared).isEqualTo(expected);
     }
   }
