@@ -37,7 +37,6 @@ public final class ShadowBatch {
     CommandLine line = commands();
     line.setExecutionStrategy(this::run);
     line.setParameterExceptionHandler(this::usage);
-    line.setExecutionExceptionHandler((e, l, p) -> failed(e));
     line.setOut(new java.io.PrintWriter(out, true));
     line.setErr(new java.io.PrintWriter(err, true));
     return line.execute(args);
@@ -70,7 +69,11 @@ public final class ShadowBatch {
       return Exit.OK.code();
     }
     Command body = (Command) command.commandSpec().userObject();
-    return body.run(command).code();
+    try {
+      return body.run(command).code();
+    } catch (RuntimeException e) {
+      return failed(e);
+    }
   }
 
   private Exit runJob(ParseResult options) {
@@ -100,7 +103,7 @@ public final class ShadowBatch {
     return Exit.USAGE.code();
   }
 
-  private int failed(Exception e) {
+  private int failed(RuntimeException e) {
     if (e instanceof JobException known) {
       err.println("shadowbatch: " + known.getMessage());
       if (known.exit() == Exit.UNEXPECTED && known.getCause() != null) {

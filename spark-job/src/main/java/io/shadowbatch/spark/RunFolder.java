@@ -8,6 +8,7 @@ import io.shadowbatch.spark.JobException.Exit;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -36,34 +37,50 @@ final class RunFolder {
     return new Path(output, "_shadowbatch");
   }
 
-  /** Claims an output for a run; an output that exists is refused, or deleted if it is a job's. */
-  static RunFolder claim(Configuration conf, String output, OnExisting policy, String runId) {
-    Path path = new Path(output);
+  /** Refuses an output that exists, unless it is a job's and may be overwritten. */
+  static void check(Configuration conf, String output, OnExisting policy) {
     try {
+      Path path = new Path(output);
+      check(path.getFileSystem(conf), path, policy);
+    } catch (IOException | IllegalArgumentException e) {
+      throw unwritable(output, e);
+    }
+  }
+
+  private static void check(FileSystem files, Path output, OnExisting policy) throws IOException {
+    if (!files.exists(output)) return;
+    if (policy == OnExisting.FAIL) {
+      throw new JobException(
+          Exit.OUTPUT,
+          "--output %s exists; choose another, or set --on-existing overwrite".formatted(output));
+    }
+    if (!files.exists(marker(output))) {
+      throw new JobException(
+          Exit.OUTPUT,
+          "--output %s exists and no job of ours wrote it (it has no _shadowbatch folder);"
+                  .formatted(output)
+              + " delete it yourself or choose another");
+    }
+  }
+
+  /** Claims an output for a run; what a job wrote there before is deleted if the policy says so. */
+  static RunFolder claim(Configuration conf, String output, OnExisting policy, String runId) {
+    try {
+      Path path = new Path(output);
       FileSystem files = path.getFileSystem(conf);
-      if (files.exists(path)) {
-        if (policy == OnExisting.FAIL) {
-          throw new JobException(
-              Exit.OUTPUT,
-              "--output %s exists; choose another, or set --on-existing overwrite"
-                  .formatted(output));
-        }
-        if (!files.exists(marker(path))) {
-          throw new JobException(
-              Exit.OUTPUT,
-              "--output %s exists and no job of ours wrote it (it has no _shadowbatch folder);"
-                      .formatted(output)
-                  + " delete it yourself or choose another");
-        }
-        files.delete(path, true);
-      }
+      check(files, path, policy);
+      files.delete(path, true);
       RunFolder folder = new RunFolder(files, path, runId);
       files.mkdirs(folder.run);
       return folder;
     } catch (IOException | IllegalArgumentException e) {
-      throw new JobException(
-          Exit.OUTPUT, "--output " + output + ": cannot be written: " + Failures.firstLine(e), e);
+      throw unwritable(output, e);
     }
+  }
+
+  private static JobException unwritable(String output, Exception e) {
+    return new JobException(
+        Exit.OUTPUT, "--output " + output + ": cannot be written: " + Failures.firstLine(e), e);
   }
 
   /** Writes one of the run's records. */
@@ -96,7 +113,7 @@ final class RunFolder {
 
   /** Files of the output with their lengths. */
   Map<String, Long> parts() {
-    Map<String, Long> parts = new java.util.TreeMap<>();
+    Map<String, Long> parts = new TreeMap<>();
     try {
       for (var file : files.listStatus(output)) {
         String name = file.getPath().getName();

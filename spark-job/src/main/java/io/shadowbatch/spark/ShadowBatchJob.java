@@ -51,7 +51,10 @@ public final class ShadowBatchJob {
   /** Runs the job; throws {@link JobException} for what the user can mend. */
   public RunSummary run() {
     long begin = System.nanoTime();
-    settings.required(JobOptions.OUTPUT);
+    RunFolder.check(
+        spark.sparkContext().hadoopConfiguration(),
+        settings.required(JobOptions.OUTPUT),
+        config.output().onExisting());
     JobPlan plan = JobPlan.open(spark, config);
     return run(plan, begin);
   }
