@@ -141,12 +141,9 @@ final class Attributes {
       throw run.fail(u.what() + " is undefined, at '[:]'");
     }
     boolean text = object instanceof String;
-    boolean listLike = object instanceof List || object instanceof Tuple;
-    if (!text && !listLike) {
-      if (object instanceof Range || object instanceof Markup) {
-        throw run.fail("a slice of a " + Values.typeName(object) + " is not supported");
-      }
-      return new Undefined("slice of a " + Values.typeName(object));
+    boolean range = object instanceof Range;
+    if (!text && !range && !(object instanceof List) && !(object instanceof Tuple)) {
+      throw run.fail("a slice of a " + Values.typeName(object) + " is not supported");
     }
     List<Object> items =
         text ? Operators.chars(run, (String) object) : Operators.itemsOrNull(object);
@@ -156,7 +153,7 @@ final class Attributes {
       out.forEach(joined::append);
       return run.text(joined.toString());
     }
-    return object instanceof Tuple ? new Tuple(out) : out;
+    return range ? new Range(out, null) : object instanceof Tuple ? new Tuple(out) : out;
   }
 
   private static List<Object> sliced(

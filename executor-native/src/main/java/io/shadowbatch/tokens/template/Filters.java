@@ -227,6 +227,9 @@ final class Filters {
     } else {
       throw run.fail("indent width must be a text or an integer up to 1000");
     }
+    if (!(value instanceof String)) {
+      throw run.fail("indent needs a str, got " + Values.typeName(value));
+    }
     boolean blank = a[2] != null && Operators.truth(a[2]);
     List<Object> lines = StringMethods.lines(plain(run, value) + "\n");
     StringBuilder out = new StringBuilder();

@@ -55,7 +55,8 @@ final class Globals {
       i = next;
     }
     run.charge(out.size());
-    return new Range(out);
+    String text = "range(" + start + ", " + stop + (step == 1 ? ")" : ", " + step + ")");
+    return new Range(out, text);
   }
 
   private static Map<String, Object> fields(Run run, Args args) {

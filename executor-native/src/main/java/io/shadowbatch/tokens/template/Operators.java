@@ -96,8 +96,10 @@ final class Operators {
       return sameEntries(run, x, y);
     } else if (a instanceof String || a instanceof Undefined) {
       return a.equals(b);
-    } else if (a instanceof View || a instanceof Range || b instanceof View || b instanceof Range) {
-      throw run.fail("comparing a " + Values.typeName(a) + " is not supported");
+    } else if (a instanceof Range x && b instanceof Range y) {
+      return sameItems(run, x.items(), y.items());
+    } else if (a instanceof View && b instanceof View) {
+      throw run.fail("comparing views of a dict is not supported");
     }
     return false;
   }

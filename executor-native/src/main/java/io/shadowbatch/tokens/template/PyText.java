@@ -76,6 +76,8 @@ final class PyText {
       out.append("None");
     } else if (value instanceof Undefined) {
       out.append("Undefined");
+    } else if (value instanceof Range r && r.text() != null) {
+      out.append(r.text());
     } else if (value instanceof Tuple t) {
       items(run, t.items(), "(", t.items().size() == 1 ? ",)" : ")", out);
     } else if (value instanceof List<?> list) {

@@ -66,8 +66,13 @@ final class StreamFilters {
         });
   }
 
+  /** As in Jinja, anything false has no items here, even None. */
+  private static Iterator<Object> source(Run run, Object v) {
+    return Operators.truth(v) ? Operators.iterate(run, v) : List.<Object>of().iterator();
+  }
+
   private static Object map(Run run, Object v, Args args) {
-    Iterator<Object> source = Operators.iterate(run, v);
+    Iterator<Object> source = source(run, v);
     if (args.positional().isEmpty()) {
       Object[] a = args.bind(run, "map", "attribute!", "default");
       return mapped(
@@ -111,7 +116,7 @@ final class StreamFilters {
     }
     Predicate<Object> chosen = test;
     return kept(
-        Operators.iterate(run, v),
+        source(run, v),
         item -> {
           run.step();
           Object part = byPart ? SequenceFilters.path(run, item, attribute) : item;

@@ -94,8 +94,8 @@ record Tuple(List<Object> items) {}
 /** Text marked safe or escaped. It can be output or marked again; combining it is refused. */
 record Markup(String text) {}
 
-/** The numbers of {@code range}. */
-record Range(List<Object> items) {}
+/** The numbers of {@code range}; {@code text} is its Python form, or null when not known. */
+record Range(List<Object> items, String text) {}
 
 /** What {@code dict.keys()}, {@code values()} and {@code items()} give. */
 record View(List<Object> items) {}
