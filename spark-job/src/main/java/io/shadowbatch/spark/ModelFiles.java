@@ -87,8 +87,9 @@ public final class ModelFiles {
   private static JobException missing(String location, String why, Throwable cause) {
     return new JobException(
         Exit.MODEL,
-        "--model %s: %s; give a GGUF file, or a folder with safetensors, config.json and tokenizer.json"
-            .formatted(location, why),
+        "--model %s: %s; give a GGUF file, or a folder with safetensors, config.json and"
+                .formatted(location, why)
+            + " tokenizer.json",
         cause);
   }
 }
