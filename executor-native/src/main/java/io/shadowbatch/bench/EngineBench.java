@@ -54,7 +54,9 @@ public final class EngineBench {
             2L << 30,
             Integer.parseInt(options.getOrDefault("--batch-tokens", "512")),
             4608,
-            KvCodec.valueOf(options.getOrDefault("--kv-codec", "int8").toUpperCase(Locale.ROOT)),
+            options.containsKey("--kv-codec")
+                ? KvCodec.valueOf(options.get("--kv-codec").toUpperCase(Locale.ROOT))
+                : null,
             null);
     long t0 = System.nanoTime();
     try (Engine engine = Engine.open(config)) {

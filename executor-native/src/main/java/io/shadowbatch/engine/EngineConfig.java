@@ -1,6 +1,7 @@
 package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.model.ModelSpec;
 import java.nio.file.Path;
 
 /**
@@ -12,7 +13,7 @@ import java.nio.file.Path;
  * @param kvBytes memory for keys and values
  * @param batchTokens most tokens that a step computes; 0 to measure what suits the machine
  * @param contextTokens most tokens of prompt and completion together; 0 for the model's own limit
- * @param kvCodec how keys and values are stored
+ * @param kvCodec how keys and values are stored; null for what suits the model: {@link #codec}
  * @param packFolder where packed weights are kept, shared by the engines of a host; null for the
  *     default
  */
@@ -40,6 +41,16 @@ public record EngineConfig(
 
   /** The CPU backend with the defaults of the job. */
   public static EngineConfig cpu(Path model, int threads) {
-    return new EngineConfig(model, "cpu", threads, 1L << 30, 0, 0, KvCodec.INT8, null);
+    return new EngineConfig(model, "cpu", threads, 1L << 30, 0, 0, null, null);
+  }
+
+  /**
+   * The codec to use for a model. Models whose keys have biases (Qwen2) carry a few dimensions far
+   * larger than the others, which 8 bits do not hold: measured, their logits move three times as
+   * far as with half floats. All others take 8 bits.
+   */
+  KvCodec codec(ModelSpec spec) {
+    if (kvCodec != null) return kvCodec;
+    return spec.qkvBias() ? KvCodec.FP16 : KvCodec.INT8;
   }
 }

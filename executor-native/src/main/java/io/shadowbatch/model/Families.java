@@ -60,7 +60,7 @@ final class Families {
               WeightNames.HUGGING_FACE,
               Order.AS_STORED,
               name ->
-                  name.endsWith(".rotary_emb.inv_freq") || tied && name.equals("lm_head.weight"));
+                  name.endsWith(".rotary_emb.inv_freq") || (tied && name.equals("lm_head.weight")));
       return new ModelSource(file, header, plan);
     } catch (IOException | RuntimeException | Error e) {
       file.close();

@@ -4,7 +4,6 @@ import io.shadowbatch.weights.Metadata;
 import io.shadowbatch.weights.ModelFileException;
 import io.shadowbatch.weights.SafetensorsFile;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -196,8 +195,8 @@ final class HuggingFaceSpec {
 
   /** The template's own file, else the one of the tokenizer, which may be a list of named ones. */
   private String chatTemplate(Metadata tokens) throws IOException {
-    Path template = file.fileBeside("chat_template.jinja");
-    if (template != null) return Files.readString(template);
+    String template = file.textBeside("chat_template.jinja");
+    if (template != null) return template;
     if (tokens == null || !tokens.has("chat_template")) return null;
     if (!(tokens.raw("chat_template") instanceof List<?> list)) return tokens.text("chat_template");
     for (Object item : list) {

@@ -121,9 +121,8 @@ final class PackLayout {
       return "it has %d bytes, expected %d".formatted(channel.size(), fileBytes);
     }
     ByteBuffer found = ByteBuffer.allocate(header.length);
-    while (found.hasRemaining() && channel.read(found, found.position()) >= 0) {
-      continue;
-    }
+    int read = 0;
+    while (read >= 0 && found.hasRemaining()) read = channel.read(found, found.position());
     int at = Arrays.mismatch(found.array(), header);
     return at < 0 ? null : "its header differs at byte " + at;
   }

@@ -71,7 +71,9 @@ final class PackWriter {
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("packing weights was interrupted");
     } catch (ExecutionException e) {
-      throw e.getCause() instanceof IOException io ? io : new IOException(e.getCause());
+      if (e.getCause() instanceof IOException failure) throw failure;
+      if (e.getCause() instanceof Error failure) throw failure;
+      throw new IllegalStateException("packing weights failed", e.getCause());
     } finally {
       // Not shutdownNow: an interrupt would close the channels under the other threads.
       next.set(tasks.size());
@@ -85,7 +87,7 @@ final class PackWriter {
     byte[] cells = null;
     for (int i = next.getAndIncrement(); i < tasks.size(); i = next.getAndIncrement()) {
       Task task = tasks.get(i);
-      if (task.item.entry() != current) {
+      if (!task.item.entry().equals(current)) {
         current = task.item.entry();
         reader = new EntryReader(source, current);
         cells = current.kind() == Kind.MATRIX ? new byte[reader.panelBytes()] : null;

@@ -7,12 +7,14 @@ import java.io.InterruptedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -25,6 +27,7 @@ import org.slf4j.LoggerFactory;
 final class WeightPack {
   private static final Logger LOG = LoggerFactory.getLogger(WeightPack.class);
   private static final Duration RETRY = Duration.ofMillis(50);
+  private static final Duration LEFTOVER_AGE = Duration.ofHours(1);
 
   private final Path file;
   private final PackLayout layout;
@@ -39,6 +42,11 @@ final class WeightPack {
       throws IOException {
     PackLayout layout = PackLayout.of(source.path(), plan, fingerprint);
     String name = "%s-v%d.pack".formatted(fingerprint, PackLayout.VERSION);
+    try {
+      Files.createDirectories(options.folder());
+    } catch (IOException e) {
+      throw new IOException("cannot make the folder for packed weights " + options.folder(), e);
+    }
     WeightPack pack = new WeightPack(options.folder().resolve(name), layout);
     if (!pack.isGood()) pack.makeOnce(source, options);
     return pack;
@@ -65,17 +73,27 @@ final class WeightPack {
 
   private void makeOnce(WeightFile source, PackOptions options) throws IOException {
     Path lockFile = file.resolveSibling(file.getFileName() + ".lock");
-    try {
-      Files.createDirectories(options.folder());
-    } catch (IOException e) {
-      throw new IOException("cannot make the folder for packed weights " + options.folder(), e);
-    }
     StandardOpenOption[] create = {StandardOpenOption.CREATE, StandardOpenOption.WRITE};
     try (FileChannel channel = FileChannel.open(lockFile, create);
         FileLock lock = lock(channel, options.lockWait())) {
       if (lock == null) LOG.warn("{} is still locked after {}", lockFile, options.lockWait());
       // Whoever held the lock before has most likely made the pack.
-      if (!isGood()) make(source, options.threads());
+      if (isGood()) return;
+      if (lock != null) removeLeftovers();
+      make(source, options.threads());
+    }
+  }
+
+  /** Removes what packers that were killed left; only ones so old that nobody still writes them. */
+  private void removeLeftovers() throws IOException {
+    String pattern = file.getFileName() + ".*.tmp";
+    try (DirectoryStream<Path> left = Files.newDirectoryStream(file.getParent(), pattern)) {
+      for (Path path : left) {
+        Instant changed = Files.getLastModifiedTime(path).toInstant();
+        if (changed.isBefore(Instant.now().minus(LEFTOVER_AGE))) Files.deleteIfExists(path);
+      }
+    } catch (NoSuchFileException e) {
+      LOG.debug("another process removed {}", e.getFile());
     }
   }
 

@@ -132,7 +132,7 @@ final class WeightPlanner {
           "tensor '%s' has shape %s, expected %s".formatted(name, tensor.shape(), shape));
     }
     boolean vector = shape.size() == 1;
-    if (tensor.type().coding() == QuantType.Coding.REFUSED || vector && !tensor.type().plain()) {
+    if (tensor.type().coding() == QuantType.Coding.REFUSED || (vector && !tensor.type().plain())) {
       throw new ModelFileException(
           tensor.file(),
           tensor.fileOffset(),

@@ -33,9 +33,13 @@ final class GgufTokenizers {
         }
       }
     }
+    return new NativeTokenizer(json(v), table, ModelSpecials.of(v));
+  }
+
+  /** The {@code tokenizer.json} that says the same. */
+  static String json(GgufVocabulary v) {
     try {
-      String json = new ObjectMapper().writeValueAsString(json(v, PreTokenizer.of(v.pre())));
-      return new NativeTokenizer(json, table, ModelSpecials.of(v));
+      return new ObjectMapper().writeValueAsString(json(v, PreTokenizer.of(v.pre())));
     } catch (IOException e) {
       throw new TokenizerException("vocabulary could not be written as JSON", e);
     }
@@ -68,6 +72,8 @@ final class GgufTokenizers {
       root.putObject("normalizer").put("type", "NFC");
     }
     putSplits(root.putObject("pre_tokenizer"), pre);
+    root.putObject("decoder").put("type", "ByteLevel").put("add_prefix_space", false);
+    ((ObjectNode) root.get("decoder")).put("trim_offsets", false).put("use_regex", false);
     ObjectNode model =
         root.putObject("model")
             .put("type", "BPE")

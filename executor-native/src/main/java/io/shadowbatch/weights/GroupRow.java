@@ -8,6 +8,10 @@ public final class GroupRow {
   /** Columns of a group. */
   public static final int GROUP = 32;
 
+  private static final float ROUNDING = 0x1.8p23f;
+  private static final float STEP_FAST_MIN = 0x1p-100f;
+  private static final float STEP_FAST_MAX = 0x1p100f;
+
   private final byte[] q;
   private final float[] scale;
   private final float[] min;
@@ -64,25 +68,50 @@ public final class GroupRow {
 
   /**
    * Rounds each group of {@link #values} to 256 even steps from its smallest to its largest value.
+   * A group with a value that is not finite gets a scale that is not.
    */
   void quantise() {
     for (int g = 0; g < scale.length; g++) {
       int from = g * GROUP;
-      float low = values[from];
-      float high = low;
-      for (int i = from + 1; i < from + GROUP; i++) {
-        low = Math.min(low, values[i]);
-        high = Math.max(high, values[i]);
+      int lowKey = Integer.MAX_VALUE;
+      int highKey = Integer.MIN_VALUE;
+      for (int i = from; i < from + GROUP; i++) {
+        int key = orderedKey(Float.floatToRawIntBits(values[i]));
+        lowKey = Math.min(lowKey, key);
+        highKey = Math.max(highKey, key);
       }
+      float low = Float.intBitsToFloat(orderedKey(lowKey));
+      float high = Float.intBitsToFloat(orderedKey(highKey));
       // In double, because high - low of two finite floats may be no finite float.
       float step = (float) (((double) high - low) / 255);
       scale[g] = step;
       min[g] = low;
-      double inverse = step == 0 ? 0 : 1.0 / step;
-      for (int i = from; i < from + GROUP; i++) {
-        int n = (int) Math.rint(((double) values[i] - low) * inverse);
-        q[i] = (byte) Math.min(255, n);
+      if (step >= STEP_FAST_MIN && step <= STEP_FAST_MAX) {
+        roundFast(from, low, 1 / step);
+      } else {
+        round(from, low, step == 0 ? 0 : 1.0 / step);
       }
+    }
+  }
+
+  /** The bits of a float as an int in the same order, NaN beyond the infinities; and back. */
+  private static int orderedKey(int bits) {
+    return bits ^ (bits >> 31 & 0x7fffffff);
+  }
+
+  /** Adding 1.5 * 2^23 leaves the nearest integer in the low bits of a float. */
+  private void roundFast(int from, float low, float inverse) {
+    for (int i = from; i < from + GROUP; i++) {
+      // At most 255 and a few units in the last place: never rounded to 256.
+      float shifted = (values[i] - low) * inverse + ROUNDING;
+      q[i] = (byte) Float.floatToRawIntBits(shifted);
+    }
+  }
+
+  private void round(int from, float low, double inverse) {
+    for (int i = from; i < from + GROUP; i++) {
+      int n = (int) Math.rint(((double) values[i] - low) * inverse);
+      q[i] = (byte) Math.min(255, n);
     }
   }
 }

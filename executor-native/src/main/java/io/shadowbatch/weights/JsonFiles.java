@@ -10,6 +10,9 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -44,25 +47,45 @@ final class JsonFiles {
   @SuppressWarnings("unchecked")
   static Metadata read(Path file) throws IOException {
     if (!Files.isRegularFile(file)) return null;
+    byte[] bytes = bytes(file);
+    Map<String, Object> values;
+    try {
+      values = MAPPER.readValue(bytes, Map.class);
+    } catch (IOException e) {
+      throw damaged(file, 0, e);
+    }
+    if (values == null) throw new ModelFileException(file, "holds null, expected a JSON object");
+    return new Metadata(file, values);
+  }
+
+  /** The text in a file of UTF-8, or null if there is no such file. */
+  static String text(Path file) throws IOException {
+    if (!Files.isRegularFile(file)) return null;
+    byte[] bytes = bytes(file);
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+    } catch (CharacterCodingException e) {
+      throw new ModelFileException(file, "holds bytes that are no UTF-8, expected text");
+    }
+  }
+
+  private static byte[] bytes(Path file) throws IOException {
     long size = Files.size(file);
     if (size > BYTES_MAX) {
       throw new ModelFileException(
           file, "file of %d bytes, expected at most %d".formatted(size, BYTES_MAX));
     }
-    try {
-      Map<String, Object> values = MAPPER.readValue(Files.readAllBytes(file), Map.class);
-      if (values == null) throw new ModelFileException(file, "holds null, expected a JSON object");
-      return new Metadata(file, values);
-    } catch (JsonProcessingException e) {
-      throw damaged(file, 0, e);
-    }
+    return Files.readAllBytes(file);
   }
 
-  /** An error about JSON that starts at byte {@code at} of a file. */
-  static ModelFileException damaged(Path file, long at, JsonProcessingException e) {
-    long offset = e.getLocation() == null ? 0 : Math.max(0, e.getLocation().getByteOffset());
+  /** An error about JSON that starts at byte {@code at} of a file and was read from memory. */
+  static ModelFileException damaged(Path file, long at, IOException e) {
+    if (!(e instanceof JsonProcessingException json)) {
+      return new ModelFileException(file, at, "expected a JSON object: " + e.getMessage());
+    }
+    long offset = json.getLocation() == null ? 0 : Math.max(0, json.getLocation().getByteOffset());
     return new ModelFileException(
-        file, at + offset, "expected a JSON object: " + e.getOriginalMessage());
+        file, at + offset, "expected a JSON object: " + json.getOriginalMessage());
   }
 
   /** A parser of {@code bytes}. */

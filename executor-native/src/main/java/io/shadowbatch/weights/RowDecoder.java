@@ -177,7 +177,7 @@ public final class RowDecoder {
         int high = at + 128 + half * 32 + e % 32;
         float scale = d * in[at + 192 + e / 16];
         for (int i = 0; i < 16; i++) {
-          int q = (in[low + i] >> run / 2 * 4 & 15) | (in[high + i] >> run * 2 & 3) << 4;
+          int q = (in[low + i] >> (run / 2 * 4) & 15) | (in[high + i] >> (run * 2) & 3) << 4;
           out[to + b * SUPER + e + i] = scale * (q - 32);
         }
       }

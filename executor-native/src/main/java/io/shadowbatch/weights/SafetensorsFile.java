@@ -118,6 +118,11 @@ public final class SafetensorsFile implements WeightFile {
     return JsonFiles.read(folder.resolve(name));
   }
 
+  /** The text in a file of the folder, or null if it is not there. */
+  public String textBeside(String name) throws IOException {
+    return JsonFiles.text(folder.resolve(name));
+  }
+
   /** The file of this name in the folder, or null if it is not there. */
   public Path fileBeside(String name) {
     Path file = folder.resolve(name);

@@ -1,7 +1,6 @@
 package io.shadowbatch.weights;
 
 import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -44,6 +43,11 @@ final class SafetensorsHeader {
     }
     json = read(channel, PREFIX_BYTES, (int) length).array();
     data = PREFIX_BYTES + length;
+    // The format asks for it, and other first bytes would mean other encodings than UTF-8.
+    if (json[0] != '{') {
+      throw new ModelFileException(
+          file, PREFIX_BYTES, "header begins with byte %02x, expected 7b".formatted(json[0]));
+    }
   }
 
   private ByteBuffer read(FileChannel channel, long at, int bytes) throws IOException {
@@ -69,7 +73,9 @@ final class SafetensorsHeader {
         }
       }
       if (in.nextToken() != null) throw wrong(in, "the header ends here");
-    } catch (JsonProcessingException e) {
+    } catch (ModelFileException e) {
+      throw e;
+    } catch (IOException e) {
       throw JsonFiles.damaged(file, PREFIX_BYTES, e);
     }
   }

@@ -3,6 +3,7 @@ package io.shadowbatch.golden;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.shadowbatch.engine.ModelText;
@@ -11,15 +12,21 @@ import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.ReferenceKernels;
 import io.shadowbatch.model.Model;
+import io.shadowbatch.model.ModelHeader;
 import io.shadowbatch.model.PackOptions;
 import io.shadowbatch.tokens.Tokenizer;
+import io.shadowbatch.tokens.template.ChatTemplate;
+import io.shadowbatch.tokens.template.TemplateContext;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -53,6 +60,7 @@ class GoldenReferenceTest {
     Path file = RealModels.model(RealModels.SMOLLM2);
     assumeTrue(RealModels.present(file));
     checkTokens(file, own());
+    checkTemplate(file, resource("/golden/prompts.jsonl"), own());
   }
 
   @Test
@@ -98,6 +106,7 @@ class GoldenReferenceTest {
     assumeTrue(RealModels.present(file, references));
     List<JsonNode> prompts = read(references);
     checkTokens(file, prompts);
+    checkTemplate(file, read(RealModels.reference("prompts.jsonl")), prompts);
     GoldenTable half = score(file, prompts, KvCodec.FP16, 0);
     System.out.println(half.text(model + ", fp16 keys and values"));
     GoldenTable table = score(file, prompts, KvCodec.INT8, 48);
@@ -133,6 +142,36 @@ class GoldenReferenceTest {
     }
   }
 
+  /** Chat prompts, rendered with the model's own template, are the references' texts. */
+  private static void checkTemplate(Path file, List<JsonNode> prompts, List<JsonNode> references)
+      throws IOException {
+    ModelHeader header = Model.header(file);
+    String[] tokens = header.vocabulary().tokens();
+    ChatTemplate template = ChatTemplate.parse(header.spec().text().chatTemplate());
+    int bos = header.vocabulary().bosId();
+    TemplateContext context =
+        TemplateContext.of(
+            bos < 0 ? "" : tokens[bos],
+            tokens[header.vocabulary().eosId()],
+            Instant.EPOCH,
+            ZoneOffset.UTC);
+    int compared = 0;
+    for (JsonNode prompt : prompts) {
+      if (!prompt.has("messages")) continue;
+      List<Map<String, Object>> messages =
+          JSON.convertValue(prompt.get("messages"), new TypeReference<>() {});
+      for (JsonNode reference : references) {
+        if (!reference.get("id").equals(prompt.get("id"))) continue;
+        assertThat(template.render(messages, context))
+            .as(prompt.get("id").asText())
+            .isEqualTo(reference.get("text").asText());
+        compared++;
+      }
+    }
+    System.out.printf("%s: %d chat prompts render alike%n", file.getFileName(), compared);
+    assertThat(compared).isGreaterThan(5);
+  }
+
   /** The float form computes families exactly: what differs is only the order of sums. */
   private static void checkFloatForm(Path file, List<JsonNode> prompts, int tokensMax)
       throws IOException {
@@ -160,8 +199,11 @@ class GoldenReferenceTest {
   }
 
   private static List<JsonNode> own() throws IOException {
-    try (InputStream in =
-        GoldenReferenceTest.class.getResourceAsStream("/golden/smollm2-135m.jsonl")) {
+    return resource("/golden/smollm2-135m.jsonl");
+  }
+
+  private static List<JsonNode> resource(String name) throws IOException {
+    try (InputStream in = GoldenReferenceTest.class.getResourceAsStream(name)) {
       return lines(new String(in.readAllBytes(), StandardCharsets.UTF_8));
     }
   }

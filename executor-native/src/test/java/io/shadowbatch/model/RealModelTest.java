@@ -4,9 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shadowbatch.kernels.PackedMatrix;
 import io.shadowbatch.kernels.ReferenceKernels;
+import io.shadowbatch.tensor.DType;
+import io.shadowbatch.tensor.Storage;
+import io.shadowbatch.tensor.Tensor;
+import io.shadowbatch.weights.BlockCodec;
 import io.shadowbatch.weights.GgufFile;
+import io.shadowbatch.weights.GroupRow;
 import io.shadowbatch.weights.QuantType;
 import io.shadowbatch.weights.RealModels;
+import io.shadowbatch.weights.RowDecoder;
+import io.shadowbatch.weights.TensorInfo;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -87,6 +94,69 @@ class RealModelTest {
     assertThat(spec.tiedEmbeddings()).isFalse();
     assertThat(spec.qkvBias()).isTrue();
     assertThat(spec.text().addBos()).isFalse();
+  }
+
+  /** Every tensor of both files, a few rows each, against the formulas of the formats. */
+  @Test
+  void rowsAreDecodedAsTheFormatSays() throws IOException {
+    for (String name : new String[] {RealModels.SMOLLM2, RealModels.QWEN}) {
+      try (GgufFile file = GgufFile.open(RealModels.find(name))) {
+        for (TensorInfo tensor : file.tensors()) {
+          long step = Math.max(1, tensor.rows() / 3);
+          for (long row = 0; row < tensor.rows(); row += step) checkRow(file, tensor, row);
+        }
+      }
+    }
+  }
+
+  private static void checkRow(GgufFile file, TensorInfo tensor, long row) throws IOException {
+    int columns = (int) tensor.columns();
+    byte[] raw = new byte[(int) tensor.rowBytes()];
+    float[] found = new float[columns];
+    file.readRows(tensor, row, 1, raw, 0);
+    RowDecoder.floats(tensor.type(), raw, 0, columns, new GroupRow(columns), found, 0);
+    for (int i = 0; i < columns; i++) {
+      float expected = BlockCodec.element(tensor.type(), raw, i);
+      if (found[i] != expected) {
+        assertThat(found[i]).as("%s[%d,%d]", tensor.name(), row, i).isEqualTo(expected);
+      }
+    }
+  }
+
+  /** SmolLM2 has only types that go into the packed form exactly. */
+  @Test
+  void packedSmolLm2EqualsItsFloatForm() throws IOException {
+    Path path = RealModels.find(RealModels.SMOLLM2);
+    ReferenceKernels f32 = new ReferenceKernels(ReferenceKernels.Form.FLOAT32);
+    try (Model packed = Model.open(path, int8, options());
+        Model floats = Model.openFloat32(path, f32, options())) {
+      checkRows(f32, packed.weights().embedding(), floats.weights().embedding());
+      for (int i = 0; i < packed.spec().layers(); i++) {
+        DecoderWeights.Layer a = packed.weights().layers().get(i);
+        DecoderWeights.Layer b = floats.weights().layers().get(i);
+        checkRows(f32, a.qkv(), b.qkv());
+        checkRows(f32, a.output(), b.output());
+        checkRows(f32, a.gateUp(), b.gateUp());
+        checkRows(f32, a.down(), b.down());
+      }
+    }
+  }
+
+  private static void checkRows(ReferenceKernels f32, PackedMatrix packed, PackedMatrix floats) {
+    int[] ids = new int[40];
+    for (int i = 0; i < ids.length; i++) ids[i] = (int) ((long) i * (packed.rows() - 1) / 39);
+    float[][] rows = new float[2][packed.columns()];
+    Storage storage = f32.allocate(4L * ids.length * packed.columns());
+    Storage other = f32.allocate(4L * ids.length * packed.columns());
+    Tensor a = Tensor.of(storage, DType.F32, ids.length, packed.columns());
+    Tensor b = Tensor.of(other, DType.F32, ids.length, packed.columns());
+    f32.embed(packed, ids, ids.length, a);
+    f32.embed(floats, ids, ids.length, b);
+    for (int i = 0; i < ids.length; i++) {
+      a.readRow(i, rows[0]);
+      b.readRow(i, rows[1]);
+      for (int k = 0; k < rows[0].length; k++) assertThat(rows[0][k] == rows[1][k]).isTrue();
+    }
   }
 
   @Test

@@ -1,6 +1,7 @@
 package io.shadowbatch.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
 import static org.junit.jupiter.params.provider.EnumSource.Mode.EXCLUDE;
 
 import io.shadowbatch.kernels.PackedMatrix;
@@ -78,7 +79,7 @@ class TinyModelTest {
           float tolerance = exact ? 0 : 2.0f * 6 / (float) Math.sqrt(columns) / 255;
           assertThat(rows[row][k])
               .as("%s[%d,%d], seed %d", part, i, k, SEED)
-              .isCloseTo(value, org.assertj.core.data.Offset.offset(tolerance));
+              .isCloseTo(value, offset(tolerance));
         }
       }
     }
@@ -213,7 +214,7 @@ class TinyModelTest {
       for (int i = 0; i < a.length; i++) {
         // q has Q6_K, which is rounded; k and v have exact types.
         if (i >= 256) assertThat(a[i]).as("row %d, seed %d", i, SEED).isEqualTo(b[i]);
-        else assertThat(a[i]).containsExactly(b[i], org.assertj.core.data.Offset.offset(0.01f));
+        else assertThat(a[i]).containsExactly(b[i], offset(0.01f));
       }
     }
   }

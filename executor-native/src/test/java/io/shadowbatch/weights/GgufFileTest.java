@@ -49,7 +49,6 @@ class GgufFileTest {
     assertThatThrownBy(() -> GgufFile.open(path).close())
         .isInstanceOf(ModelFileException.class)
         .hasMessageContaining(path.toString())
-        .hasMessageContaining("byte ")
         .satisfies(e -> assertThat(e.getMessage()).contains(parts));
   }
 
@@ -91,7 +90,7 @@ class GgufFileTest {
   void everyTruncationIsRefused() throws IOException {
     byte[] whole = small().bytes();
     int dataEnd = whole.length - 24;
-    for (int length = 0; length < dataEnd; length++) refused(Arrays.copyOf(whole, length));
+    for (int length = 0; length < dataEnd; length++) refused(Arrays.copyOf(whole, length), "byte ");
   }
 
   @Test

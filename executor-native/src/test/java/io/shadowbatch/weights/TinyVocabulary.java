@@ -16,8 +16,8 @@ public final class TinyVocabulary {
       List.of("<|endoftext|>", "<|im_start|>", "<|im_end|>");
   private static final String PAIRS =
       "t h,th e,i n,a n,e r,o n,r e,\u0120 t,\u0120 a,\u0120 the,an d,in g,\u0120 and,o r,e n,"
-          + "a t,e s,\u0120 s,\u0120 w,i s,o u,\u0120 b,i t,\u0120 c,s t,a l,l e,\u0120 o,\u0120o f,"
-          + "l l,\u0120 p,r o,\u0120 f,i c,\u0120 m,e d,\u0120t o,v e,o w,a r,\u0120 d";
+          + "a t,e s,\u0120 s,\u0120 w,i s,o u,\u0120 b,i t,\u0120 c,s t,a l,l e,\u0120 o,"
+          + "\u0120o f,l l,\u0120 p,r o,\u0120 f,i c,\u0120 m,e d,\u0120t o,v e,o w,a r,\u0120 d";
 
   private TinyVocabulary() {}
 

@@ -56,6 +56,12 @@ final class Arithmetic {
       run.checkChars((long) x.length() + y.length());
       return run.text(x + y);
     }
+    if (isText(a) && isText(b)) {
+      // text marked safe stays so, and escapes what is joined to it
+      Markup left = a instanceof Markup m ? m : Filters.escaped(run, (String) a);
+      Markup right = b instanceof Markup m ? m : Filters.escaped(run, (String) b);
+      return new Markup(run.text(left.text() + right.text()));
+    }
     boolean lists = a instanceof List && b instanceof List;
     if (lists || (a instanceof Tuple && b instanceof Tuple)) {
       List<Object> out = new ArrayList<>(Operators.itemsOrNull(a));
@@ -64,6 +70,10 @@ final class Arithmetic {
       return lists ? out : new Tuple(out);
     }
     throw unsupported(run, "+", a, b);
+  }
+
+  private static boolean isText(Object v) {
+    return v instanceof String || v instanceof Markup;
   }
 
   private static Object repeat(Run run, Object a, long count) {

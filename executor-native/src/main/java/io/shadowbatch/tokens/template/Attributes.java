@@ -68,6 +68,8 @@ final class Attributes {
       found = ListMethods.bound(Operators.itemsOrNull(object), name);
     } else if (Operators.isNumber(object)) {
       refused |= NUMBER_REFUSED.contains(name);
+    } else if (object instanceof Range) {
+      refused |= Set.of("start", "stop", "step", "count", "index").contains(name);
     } else if (object != None.NONE) {
       refused = true;
     }
@@ -84,7 +86,7 @@ final class Attributes {
     if (object instanceof Undefined u) {
       throw run.fail(u.what() + " is undefined, at '[...]'");
     }
-    if (object instanceof Map<?, ?> map && !isUnhashable(key)) {
+    if (object instanceof Map<?, ?> map && !isNeverKey(key)) {
       Object found = map.get(key(run, key));
       if (found != null) {
         return found;
@@ -123,8 +125,8 @@ final class Attributes {
     return key instanceof String || key instanceof Long ? "'" + key + "'" : Values.typeName(key);
   }
 
-  private static boolean isUnhashable(Object key) {
-    return key instanceof List || key instanceof Map;
+  private static boolean isNeverKey(Object key) {
+    return key instanceof List || key instanceof Map || key instanceof Undefined;
   }
 
   /** A value as the key of a dict; only strings, integers and None are supported. */

@@ -17,6 +17,7 @@ final class ExpressionParser {
 
   private final TokenStream tokens;
   private int depth;
+  int conditions; // above 0 inside an 'if': unknown filters and tests fail when reached
 
   ExpressionParser(TokenStream tokens) {
     this.tokens = tokens;
@@ -366,10 +367,14 @@ final class ExpressionParser {
     Token name = tokens.expect(Kind.NAME, "a filter name");
     Filter filter = Filters.named(name.text());
     if (filter == null || tokens.isOperator(".")) {
-      throw new TemplateException(name.line(), "filter '" + name.text() + "' is not supported");
+      filter = MissingNames.filter(name, isConditional());
     }
     Call call = tokens.skipOperator("(") ? arguments() : Call.EMPTY;
     return Nodes.at(name.line(), Nodes.filter(value, filter, call));
+  }
+
+  private boolean isConditional() {
+    return conditions > 0 && !tokens.isOperator(".");
   }
 
   private Expr test(int line, Expr value) {
@@ -377,12 +382,12 @@ final class ExpressionParser {
     Token name = tokens.expect(Kind.NAME, "a test name");
     Test test = Tests.named(name.text());
     if (test == null || tokens.isOperator(".")) {
-      throw new TemplateException(name.line(), "test '" + name.text() + "' is not supported");
+      test = MissingNames.test(name, isConditional());
     }
     Call call = Call.EMPTY;
     if (tokens.skipOperator("(")) {
       call = arguments();
-    } else if (beginsArgument()) {
+    } else if (tokens.beginsTestArgument()) {
       if (tokens.isName("is")) {
         throw new TemplateException(line, "tests cannot be chained with 'is'");
       }
@@ -390,14 +395,5 @@ final class ExpressionParser {
     }
     Expr node = Nodes.at(name.line(), Nodes.test(value, test, call));
     return negated ? Nodes.at(line, Nodes.not(node)) : node;
-  }
-
-  private boolean beginsArgument() {
-    Token t = tokens.current();
-    return switch (t.kind()) {
-      case NAME -> !t.isName("else") && !t.isName("or") && !t.isName("and");
-      case STRING, INTEGER, FLOAT -> true;
-      default -> t.isOperator("[") || t.isOperator("{");
-    };
   }
 }

@@ -66,6 +66,9 @@ final class Filters {
 
   private static Object trim(Run run, Object value, Args args) {
     Object chars = args.bind(run, "trim", "chars")[0];
+    if (value instanceof Markup m && chars == null) {
+      return new Markup(PyText.strip(m.text(), null, true, true));
+    }
     return method(
         run, value, "strip", chars == null ? Args.NONE : new Args(List.of(chars), Map.of()));
   }
@@ -94,15 +97,17 @@ final class Filters {
       }
       most = n;
     }
-    return StringMethods.replace(run, plain(run, value), plain(run, a[0]), plain(run, a[1]), most);
+    return StringMethods.replace(
+        run, PyText.str(run, value), PyText.str(run, a[0]), PyText.str(run, a[1]), most);
   }
 
   private static Object escape(Run run, Object value, Args args) {
     none(run, args, "escape");
-    if (value instanceof Markup) {
-      return value;
-    }
-    String s = PyText.str(run, value);
+    return value instanceof Markup ? value : escaped(run, PyText.str(run, value));
+  }
+
+  /** Text with the five characters of HTML written as entities. */
+  static Markup escaped(Run run, String s) {
     return new Markup(
         run.text(
             s.replace("&", "&amp;")

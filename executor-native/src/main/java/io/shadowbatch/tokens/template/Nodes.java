@@ -119,7 +119,7 @@ final class Nodes {
     return run -> {
       StringBuilder out = new StringBuilder();
       for (Expr part : parts) {
-        out.append(Filters.plain(run, part.eval(run)));
+        out.append(PyText.str(run, part.eval(run)));
         run.checkChars(out.length());
       }
       return run.text(out.toString());

@@ -86,8 +86,10 @@ final class Operators {
       return a instanceof Double || b instanceof Double
           ? toDouble(a) == toDouble(b)
           : toLong(a) == toLong(b);
-    } else if (a instanceof Markup || b instanceof Markup) {
-      throw run.fail("comparing text marked safe is not supported");
+    } else if (a instanceof Markup m) {
+      return same(run, m.text(), b);
+    } else if (b instanceof Markup m) {
+      return same(run, a, m.text());
     } else if (a instanceof List<?> x && b instanceof List<?> y) {
       return sameItems(run, x, y);
     } else if (a instanceof Tuple x && b instanceof Tuple y) {
@@ -193,7 +195,7 @@ final class Operators {
       }
       throw run.fail("'in' of a str needs a str, got " + Values.typeName(item));
     } else if (container instanceof Map<?, ?> map) {
-      return map.containsKey(Attributes.key(run, item));
+      return !(item instanceof Undefined) && map.containsKey(Attributes.key(run, item));
     } else if (container instanceof Markup) {
       throw run.fail("'in' of text marked safe is not supported");
     }

@@ -70,13 +70,13 @@ final class SequenceFilters {
 
   private static Object join(Run run, Object v, Args args) {
     Object[] a = args.bind(run, "join", "d", "attribute");
-    String separator = a[0] == null ? "" : Filters.plain(run, a[0]);
+    String separator = a[0] == null ? "" : PyText.str(run, a[0]);
     StringBuilder out = new StringBuilder();
     String before = "";
     for (Iterator<Object> it = Operators.iterate(run, v); it.hasNext(); ) {
       Object item = it.next();
       Object shown = a[1] == null ? item : path(run, item, a[1]);
-      out.append(before).append(Filters.plain(run, shown));
+      out.append(before).append(PyText.str(run, shown));
       before = separator;
       run.checkChars(out.length());
       run.step();

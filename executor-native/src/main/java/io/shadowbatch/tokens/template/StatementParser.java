@@ -75,7 +75,12 @@ final class StatementParser {
   private Statement statement(int line) {
     Token name = tokens.expect(Kind.NAME, "a statement");
     return switch (name.text()) {
-      case "if" -> ifStatement();
+      case "if" -> {
+        expressions.conditions++;
+        Statement statement = ifStatement();
+        expressions.conditions--;
+        yield statement;
+      }
       case "for" -> forStatement();
       case "set" -> setStatement();
       case "macro" -> macro();

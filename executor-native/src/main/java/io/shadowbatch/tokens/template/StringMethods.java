@@ -16,7 +16,6 @@ final class StringMethods {
           "center",
           "encode",
           "expandtabs",
-          "format",
           "format_map",
           "isdecimal",
           "isidentifier",
@@ -59,6 +58,7 @@ final class StringMethods {
       case "isspace" -> (run, args) -> all(run, s, args, PyText::isSpace);
       case "isupper" -> (run, args) -> isCase(run, s, args, true);
       case "islower" -> (run, args) -> isCase(run, s, args, false);
+      case "format" -> (run, args) -> BraceFormat.apply(run, s, args);
       default -> null;
     };
   }
@@ -160,6 +160,7 @@ final class StringMethods {
     } else {
       parts = fromRight ? splitRight(s, (String) a[0], left) : splitLeft(s, (String) a[0], left);
     }
+    run.charge(parts.size());
     return run.list(parts);
   }
 
@@ -289,7 +290,7 @@ final class StringMethods {
 
   private static Object find(Run run, String s, String name, Args args) {
     String wanted = text(run, name, args.bind(run, name, "sub!")[0]);
-    run.charge(s.length() / 16);
+    run.charge(s.length() / 16 + (long) s.length() * wanted.length() / 256);
     int at = name.startsWith("r") ? s.lastIndexOf(wanted) : s.indexOf(wanted);
     if (at < 0 && name.endsWith("index")) {
       throw run.fail(name + ": '" + wanted + "' is not in the text");
@@ -299,7 +300,7 @@ final class StringMethods {
 
   private static Object count(Run run, String s, Args args) {
     String wanted = text(run, "count", args.bind(run, "count", "sub!")[0]);
-    run.charge(s.length() / 16);
+    run.charge(s.length() / 16 + (long) s.length() * wanted.length() / 256);
     return wanted.isEmpty()
         ? PyText.length(s) + 1L
         : splitLeft(s, wanted, Long.MAX_VALUE).size() - 1L;

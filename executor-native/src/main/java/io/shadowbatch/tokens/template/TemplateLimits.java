@@ -9,7 +9,7 @@ package io.shadowbatch.tokens.template;
  * @param depth deepest nesting of expressions, blocks, macro calls and values
  */
 record TemplateLimits(long steps, int chars, int items, int depth) {
-  static final TemplateLimits DEFAULT = new TemplateLimits(20_000_000L, 32 << 20, 1_000_000, 300);
+  static final TemplateLimits DEFAULT = new TemplateLimits(4_000_000L, 16 << 20, 1_000_000, 300);
 
   /** Longest {@code range}, as in Jinja's own sandbox. */
   static final int RANGE_MAX = 100_000;

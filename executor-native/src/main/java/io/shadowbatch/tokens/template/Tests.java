@@ -32,7 +32,7 @@ final class Tests {
     put(map, "mapping", v -> v instanceof Map);
     put(map, "iterable", Tests::isIterable);
     put(map, "sequence", Tests::isSequence);
-    put(map, "callable", v -> v instanceof Callable);
+    put(map, "callable", v -> v instanceof Callable || v instanceof Undefined);
     map.put("upper", (run, v, a) -> (Boolean) StringMethods.isCase(run, text(run, v), a, true));
     map.put("lower", (run, v, a) -> (Boolean) StringMethods.isCase(run, text(run, v), a, false));
     map.put("odd", (run, v, a) -> remainder(run, v, a.bind(run, "odd"), 2) == 1);

@@ -80,4 +80,14 @@ final class TokenStream {
   TemplateException unexpected(String expected) {
     return new TemplateException(line(), "expected " + expected + ", got " + current().shown());
   }
+
+  /** Whether a test without parentheses takes what follows as its argument. */
+  boolean beginsTestArgument() {
+    Token t = current();
+    return switch (t.kind()) {
+      case NAME -> !t.isName("else") && !t.isName("or") && !t.isName("and");
+      case STRING, INTEGER, FLOAT -> true;
+      default -> t.isOperator("[") || t.isOperator("{");
+    };
+  }
 }

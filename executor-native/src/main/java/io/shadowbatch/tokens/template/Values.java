@@ -91,7 +91,7 @@ record Undefined(String what) {
 /** An immutable sequence written with parentheses. */
 record Tuple(List<Object> items) {}
 
-/** Text marked safe or escaped. It can be output or marked again; combining it is refused. */
+/** Text marked safe or escaped: it escapes what is added to it; methods on it are refused. */
 record Markup(String text) {}
 
 /** The numbers of {@code range}; {@code text} is its Python form, or null when not known. */
