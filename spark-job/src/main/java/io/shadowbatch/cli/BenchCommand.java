@@ -1,0 +1,51 @@
+package io.shadowbatch.cli;
+
+import io.shadowbatch.bench.EngineBench;
+import io.shadowbatch.cli.ShadowBatch.Command;
+import io.shadowbatch.spark.JobBench;
+import io.shadowbatch.spark.JobException;
+import io.shadowbatch.spark.JobException.Exit;
+import java.util.List;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
+import picocli.CommandLine.ParseResult;
+
+/** Starts one of the benchmarks, each a main class of its own. */
+final class BenchCommand {
+
+  private BenchCommand() {}
+
+  static CommandSpec spec(Command body) {
+    CommandSpec spec = CommandSpec.wrapWithoutInspection(body);
+    spec.parser().unmatchedOptionsArePositionalParams(true);
+    spec.usageMessage().description("Measures: kernels, engine or job; the rest goes to it.");
+    spec.addPositional(
+        PositionalParamSpec.builder()
+            .index("0..*")
+            .arity("1..*")
+            .type(List.class)
+            .auxiliaryTypes(String.class)
+            .paramLabel("kernels|engine|job [option..]")
+            .build());
+    return spec;
+  }
+
+  static Exit run(ParseResult options) {
+    List<String> all = options.matchedPositional(0).originalStringValues();
+    String[] rest = all.subList(1, all.size()).toArray(new String[0]);
+    try {
+      switch (all.get(0)) {
+        case "engine" -> EngineBench.main(rest);
+        case "job" -> JobBench.main(rest);
+        default ->
+            throw new JobException(
+                Exit.USAGE, "bench: expected kernels, engine or job, got " + all.get(0));
+      }
+    } catch (JobException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new JobException(Exit.UNEXPECTED, "bench: " + e.getMessage(), e);
+    }
+    return Exit.OK;
+  }
+}

@@ -1,0 +1,115 @@
+package io.shadowbatch.plan;
+
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+
+/**
+ * Sort key of a prompt: chained hashes of its leading blocks, then a hash of the whole.
+ *
+ * <p>Entry j is a 64-bit hash of the bytes before the end of block j, written with the high byte
+ * first; only whole blocks count, at most {@link #BLOCKS_MAX}. Prompts that begin with the same
+ * blocks begin with the same entries, so that sorting signatures as unsigned bytes walks the tree
+ * of blocks depth first. A collision only puts strangers side by side.
+ */
+public final class PrefixSignature {
+
+  /** Most blocks with an entry of their own. */
+  public static final int BLOCKS_MAX = 64;
+
+  private static final int ENTRY_BYTES = 8;
+  private static final int WHOLE_BYTES = 16;
+  private static final int BLOCK_BYTES = 256;
+  private static final int[] BLOCK_ENDS = blockEnds();
+
+  private PrefixSignature() {}
+
+  /** 256 bytes for the first 32 blocks, then the size doubles every 4 blocks. */
+  private static int[] blockEnds() {
+    int[] ends = new int[BLOCKS_MAX];
+    int end = 0;
+    for (int j = 0; j < BLOCKS_MAX; j++) {
+      int doublings = j < 32 ? 0 : (j - 32) / 4 + 1;
+      end += BLOCK_BYTES << doublings;
+      ends[j] = end;
+    }
+    return ends;
+  }
+
+  /** Signature of a prompt's bytes. */
+  public static byte[] of(byte[] prompt) {
+    return of(prompt, sha256(prompt));
+  }
+
+  /** Signature of a prompt whose SHA-256 is known. */
+  public static byte[] of(byte[] prompt, byte[] sha256) {
+    int blocks = 0;
+    while (blocks < BLOCKS_MAX && BLOCK_ENDS[blocks] <= prompt.length) blocks++;
+    byte[] signature = new byte[blocks * ENTRY_BYTES + WHOLE_BYTES];
+    long chain = 0x5348_4144_4f57_4b56L;
+    int from = 0;
+    for (int j = 0; j < blocks; j++) {
+      chain = mixBlock(chain, prompt, from, BLOCK_ENDS[j]);
+      putLong(signature, j * ENTRY_BYTES, chain);
+      from = BLOCK_ENDS[j];
+    }
+    System.arraycopy(sha256, 0, signature, blocks * ENTRY_BYTES, WHOLE_BYTES);
+    return signature;
+  }
+
+  /** Number of leading blocks that have an entry. */
+  public static int blocks(byte[] signature) {
+    return Math.max(0, signature.length - WHOLE_BYTES) / ENTRY_BYTES;
+  }
+
+  /** Number of leading blocks that two prompts share. */
+  public static int sharedBlocks(byte[] a, byte[] b) {
+    int limit = Math.min(blocks(a), blocks(b));
+    int bytes = Arrays.mismatch(a, 0, limit * ENTRY_BYTES, b, 0, limit * ENTRY_BYTES);
+    return bytes < 0 ? limit : bytes / ENTRY_BYTES;
+  }
+
+  /** Bytes of a prompt that its first {@code blocks} blocks hold. */
+  public static long bytesOf(int blocks) {
+    return blocks == 0 ? 0 : BLOCK_ENDS[blocks - 1];
+  }
+
+  /** Name of the prefix that the first {@code blocks} blocks make, at least one. */
+  public static String nameOf(byte[] signature, int blocks) {
+    int at = (blocks - 1) * ENTRY_BYTES;
+    StringBuilder hex = new StringBuilder(2 * ENTRY_BYTES);
+    for (int i = at; i < at + ENTRY_BYTES; i++) hex.append(String.format("%02x", signature[i]));
+    return hex.toString();
+  }
+
+  /** SHA-256 of bytes. */
+  public static byte[] sha256(byte[] bytes) {
+    try {
+      return MessageDigest.getInstance("SHA-256").digest(bytes);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  private static long mixBlock(long chain, byte[] bytes, int from, int to) {
+    long hash = chain;
+    for (int i = from; i < to; i += Long.BYTES) {
+      long word = 0;
+      for (int k = 0; k < Long.BYTES; k++) word = word << 8 | (bytes[i + k] & 0xff);
+      hash = mix(hash ^ word) + 0x9e37_79b9_7f4a_7c15L;
+    }
+    return mix(hash);
+  }
+
+  /** The finaliser of splitmix64: every input bit changes half of the output bits. */
+  public static long mix(long value) {
+    long z = value;
+    z = (z ^ (z >>> 30)) * 0xbf58_476d_1ce4_e5b9L;
+    z = (z ^ (z >>> 27)) * 0x94d0_49bb_1331_11ebL;
+    return z ^ (z >>> 31);
+  }
+
+  private static void putLong(byte[] out, int at, long value) {
+    for (int i = 0; i < Long.BYTES; i++) out[at + i] = (byte) (value >>> (56 - 8 * i));
+  }
+}

@@ -1,0 +1,99 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.engine.Engine;
+import io.shadowbatch.engine.EngineConfig;
+import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.Request;
+import io.shadowbatch.spark.JobConfig.EngineChoice;
+import io.shadowbatch.tokens.Tokenizer;
+import io.shadowbatch.tokens.TokenizerException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+
+/**
+ * The engine of this JVM: opened by the first task that needs it, shared by all, kept until the
+ * process ends.
+ */
+final class ExecutorEngine implements CompletionSource {
+
+  private record Key(String fingerprint, EngineChoice choice) {}
+
+  private static final Object LOCK = new Object();
+  private static final Map<Key, ExecutorEngine> OPEN = new LinkedHashMap<>();
+
+  static {
+    Runtime.getRuntime().addShutdownHook(new Thread(ExecutorEngine::closeAll, "engine-close"));
+  }
+
+  private final Engine engine;
+  private final Tokenizer tokenizer;
+
+  private ExecutorEngine(Engine engine) {
+    this.engine = engine;
+    this.tokenizer = engine.tokenizer();
+  }
+
+  /** The engine for this model and configuration. */
+  static CompletionSource get(ModelCard model, EngineChoice choice) {
+    Key key = new Key(model.fingerprint(), choice);
+    synchronized (LOCK) {
+      return OPEN.computeIfAbsent(key, k -> open(model, choice));
+    }
+  }
+
+  private static ExecutorEngine open(ModelCard model, EngineChoice choice) {
+    Path path = ModelFiles.local(model.location());
+    EngineConfig config =
+        new EngineConfig(
+            path,
+            choice.backend(),
+            choice.threads(),
+            choice.kvBytes(),
+            choice.batchTokens(),
+            choice.contextTokens(),
+            choice.kvCodec(),
+            null);
+    try {
+      return new ExecutorEngine(Engine.open(config));
+    } catch (IOException | TokenizerException | IllegalArgumentException e) {
+      throw ModelReader.wrong(model.location(), e);
+    }
+  }
+
+  private static void closeAll() {
+    synchronized (LOCK) {
+      OPEN.values().forEach(e -> e.engine.close());
+      OPEN.clear();
+    }
+  }
+
+  @Override
+  public int[] encode(String prompt) {
+    return tokenizer.encode(prompt);
+  }
+
+  @Override
+  public int[] encodeRaw(String prompt) {
+    return tokenizer.encodeWithModelSpecials(prompt);
+  }
+
+  @Override
+  public String token(int id) {
+    int[] ids = {id};
+    return id < tokenizer.vocabularySize() ? tokenizer.decodeWithSpecials(ids, 0, 1) : "";
+  }
+
+  @Override
+  public int contextTokens() {
+    return engine.contextTokens();
+  }
+
+  @Override
+  public Iterator<Completion> run(Iterator<Request> requests, BooleanSupplier cancelled) {
+    return engine.run(requests, cancelled);
+  }
+}

@@ -1,0 +1,114 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.Request;
+import io.shadowbatch.spark.PreparedRows.Prepared;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.apache.spark.sql.Row;
+
+/**
+ * Measures what Spark adds: the demo's prompts through the bare engine and through the whole job,
+ * in one process, warm, alternating. Prints one line.
+ */
+public final class JobBench {
+
+  private static final int ROUNDS = 3;
+
+  private JobBench() {}
+
+  /** Options are the job's; {@code --model} is needed, {@code --max-tokens} is 32 if not given. */
+  public static void main(String[] args) throws Exception {
+    Map<String, List<String>> given = new LinkedHashMap<>();
+    for (int i = 0; i + 1 < args.length; i += 2) {
+      given.put(args[i].replaceFirst("^--", ""), List.of(args[i + 1]));
+    }
+    Path folder = Files.createTempDirectory("shadowbatch-bench");
+    given.putIfAbsent("max-tokens", List.of("32"));
+    given.put("input", List.of(folder.resolve("prompts").toString()));
+    given.put("output", List.of(folder.resolve("completions").toString()));
+    given.put("on-existing", List.of("overwrite"));
+    Settings settings = Settings.merge(given, Session.properties(), null);
+    try (Session session = Session.open()) {
+      DemoPrompts.write(session.spark(), folder.resolve("prompts").toString());
+      measure(session, settings);
+    }
+  }
+
+  private static void measure(Session session, Settings settings) {
+    JobConfig config = JobConfig.of(settings, Instant.now());
+    JobPlan plan = JobPlan.open(session.spark(), config);
+    CompletionSource source = ExecutorEngine.get(plan.model(), plan.engine());
+    List<Prepared> prompts = prompts(plan, config);
+    List<Double> bare = new ArrayList<>();
+    List<Double> job = new ArrayList<>();
+    for (int round = 0; round <= ROUNDS; round++) {
+      double bareSeconds = bare(source, prompts);
+      RunSummary summary =
+          new ShadowBatchJob(session.spark(), settings, Instant.now(), System.err).run();
+      System.err.printf(
+          Locale.ROOT,
+          "round %d: engine %.2f s, job %.2f s%n",
+          round,
+          bareSeconds,
+          summary.seconds());
+      if (round == 0) continue;
+      bare.add(bareSeconds);
+      job.add(summary.seconds());
+    }
+    System.out.printf(
+        Locale.ROOT,
+        "job-bench prompts=%d engine_s=%.3f job_s=%.3f ratio=%.3f rounds=%d threads=%d spark=%s%n",
+        prompts.size(),
+        median(bare),
+        median(job),
+        median(job) / median(bare),
+        ROUNDS,
+        plan.engine().threads(),
+        session.spark().version());
+  }
+
+  private static List<Prepared> prompts(JobPlan plan, JobConfig config) {
+    List<Prepared> prompts = new ArrayList<>();
+    for (Row row : PrefixOrdering.apply(plan.prepared(), config.prefixPlan(), 1).collectAsList()) {
+      prompts.add(PreparedRows.read(row, plan.table().kept().size()));
+    }
+    return prompts;
+  }
+
+  private static double bare(CompletionSource source, List<Prepared> prompts) {
+    long begin = System.nanoTime();
+    Iterator<Request> requests =
+        new Iterator<>() {
+          private int next;
+
+          @Override
+          public boolean hasNext() {
+            return next < prompts.size();
+          }
+
+          @Override
+          public Request next() {
+            Prepared prompt = prompts.get(next);
+            int[] tokens = source.encode(new String(prompt.prompt(), StandardCharsets.UTF_8));
+            return new Request(
+                next++, tokens, RowParams.sampling(RowParams.parsed(prompt.params()), 0));
+          }
+        };
+    Iterator<Completion> completions = source.run(requests, () -> false);
+    while (completions.hasNext()) completions.next();
+    return (System.nanoTime() - begin) / 1e9;
+  }
+
+  private static double median(List<Double> values) {
+    return values.stream().sorted().toList().get(values.size() / 2);
+  }
+}

@@ -1,0 +1,221 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.spark.JobException.Exit;
+import java.io.Serializable;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.time.LocalDate;
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * What a job was asked to do, typed and checked. Holds nothing that Spark or the model would have
+ * to be asked for.
+ *
+ * @param limit rows to read; 0 for all
+ * @param partitions tasks of the inference; 0 to choose
+ */
+public record JobConfig(
+    String model,
+    Input input,
+    Prompts prompts,
+    Output output,
+    EngineChoice engine,
+    RowDefaults rows,
+    long limit,
+    int partitions,
+    PrefixPlan prefixPlan) {
+
+  /** Where prompts are read. */
+  public record Input(String path, String format, Map<String, String> options) {}
+
+  /**
+   * Which columns mean what; null where the user did not say.
+   *
+   * @param keepCols columns to copy to the output, or null for all that are not used
+   */
+  public record Prompts(
+      String idCol,
+      String promptCol,
+      String messagesCol,
+      String template,
+      String systemPrompt,
+      String systemPromptCol,
+      String paramsCol,
+      List<String> keepCols) {}
+
+  /** Where completions are written. */
+  public record Output(String path, OnExisting onExisting, double errorRateMax, boolean json) {}
+
+  /** What to do with an output that exists. */
+  public enum OnExisting {
+    FAIL,
+    OVERWRITE
+  }
+
+  /** Whether prompts that begin alike are brought together. */
+  public enum PrefixPlan {
+    ON,
+    OFF
+  }
+
+  /** What to do with a prompt that does not fit the context. */
+  public enum LongPrompts {
+    ERROR,
+    TRUNCATE_LEFT,
+    TRUNCATE_RIGHT,
+    TRUNCATE_MIDDLE
+  }
+
+  /** What to do with a row parameter that nobody knows. */
+  public enum UnknownParams {
+    ERROR,
+    WARN,
+    IGNORE
+  }
+
+  /**
+   * How an executor's engine is opened.
+   *
+   * @param threads 0 for the cores of the executor
+   * @param contextTokens 0 for the model's
+   */
+  public record EngineChoice(
+      String backend,
+      int threads,
+      long kvBytes,
+      KvCodec kvCodec,
+      int contextTokens,
+      int batchTokens)
+      implements Serializable {}
+
+  /**
+   * What applies to each row unless the row says otherwise.
+   *
+   * @param params by the names that rows use
+   * @param seed the job's
+   * @param clock of chat templates, read as UTC
+   */
+  public record RowDefaults(
+      Map<String, Object> params,
+      long seed,
+      LongPrompts longPrompts,
+      UnknownParams unknownParams,
+      Instant clock)
+      implements Serializable {}
+
+  /** Reads typed values out of settings; the first wrong one ends with a message. */
+  public static JobConfig of(Settings s, Instant start) {
+    refuse(s);
+    EngineChoice engine =
+        new EngineChoice(
+            s.text(JobOptions.BACKEND),
+            s.count(JobOptions.THREADS),
+            s.bytes(JobOptions.KV_MEMORY),
+            "fp16".equals(s.text(JobOptions.KV_CODEC)) ? KvCodec.FP16 : KvCodec.INT8,
+            s.count(JobOptions.MAX_MODEL_LEN),
+            s.count(JobOptions.BATCH_TOKENS));
+    if (engine.batchTokens() != 0 && engine.batchTokens() < 16) {
+      throw s.wrong(JobOptions.BATCH_TOKENS, "0, or 16 or more", s.text(JobOptions.BATCH_TOKENS));
+    }
+    RowDefaults rows =
+        new RowDefaults(
+            RowParams.defaults(s),
+            s.whole(JobOptions.SEED),
+            LongPrompts.valueOf(upper(s, JobOptions.ON_LONG_PROMPT)),
+            UnknownParams.valueOf(upper(s, JobOptions.UNKNOWN_PARAMS)),
+            clock(s, start));
+    return new JobConfig(
+        s.required(JobOptions.MODEL),
+        new Input(
+            s.text(JobOptions.INPUT),
+            s.text(JobOptions.INPUT_FORMAT),
+            pairs(s.texts(JobOptions.INPUT_OPTION))),
+        prompts(s),
+        output(s),
+        engine,
+        rows,
+        s.whole(JobOptions.LIMIT),
+        s.count(JobOptions.PARTITIONS),
+        PrefixPlan.valueOf(upper(s, JobOptions.PREFIX_PLAN)));
+  }
+
+  private static Prompts prompts(Settings s) {
+    String keep = s.text(JobOptions.KEEP_COLS);
+    return new Prompts(
+        s.text(JobOptions.ID_COL),
+        s.text(JobOptions.PROMPT_COL),
+        s.text(JobOptions.MESSAGES_COL),
+        s.text(JobOptions.PROMPT_TEMPLATE),
+        s.text(JobOptions.SYSTEM_PROMPT),
+        s.text(JobOptions.SYSTEM_PROMPT_COL),
+        s.text(JobOptions.PARAMS_COL),
+        keep == null ? null : split(keep));
+  }
+
+  private static Output output(Settings s) {
+    double rate = s.decimal(JobOptions.MAX_ERROR_RATE);
+    if (rate < 0 || rate > 1) {
+      throw s.wrong(JobOptions.MAX_ERROR_RATE, "0..1", s.text(JobOptions.MAX_ERROR_RATE));
+    }
+    boolean overwrite = "overwrite".equals(s.text(JobOptions.ON_EXISTING));
+    return new Output(
+        s.text(JobOptions.OUTPUT),
+        overwrite ? OnExisting.OVERWRITE : OnExisting.FAIL,
+        rate,
+        "json".equals(s.text(JobOptions.LOG_FORMAT)));
+  }
+
+  private static void refuse(Settings s) {
+    if ("cuda".equals(s.text(JobOptions.BACKEND))) {
+      throw new JobException(
+          Exit.RESOURCES, "--backend cuda: this version has no CUDA kernels; use --backend cpu");
+    }
+    if ("shadow".equals(s.text(JobOptions.KV_MODE))) {
+      throw new JobException(
+          Exit.USAGE, "--kv-mode shadow: not in this version; use auto or dense, which are exact");
+    }
+    if ("resume".equals(s.text(JobOptions.ON_EXISTING))) {
+      throw new JobException(
+          Exit.USAGE,
+          "--on-existing resume: not in this version; use fail, or overwrite to start again");
+    }
+  }
+
+  private static Instant clock(Settings s, Instant start) {
+    String date = s.text(JobOptions.TEMPLATE_DATE);
+    if (date == null) return start;
+    try {
+      if (date.length() <= 10)
+        return LocalDate.parse(date).atStartOfDay().toInstant(ZoneOffset.UTC);
+      if (date.endsWith("Z")) return Instant.parse(date);
+      return LocalDateTime.parse(date).toInstant(ZoneOffset.UTC);
+    } catch (DateTimeException e) {
+      throw s.wrong(
+          JobOptions.TEMPLATE_DATE, "a date such as 2026-01-31 or 2026-01-31T09:00", date);
+    }
+  }
+
+  private static String upper(Settings s, JobOption option) {
+    return s.text(option).toUpperCase(Locale.ROOT);
+  }
+
+  static List<String> split(String names) {
+    return Arrays.stream(names.split(",")).map(String::strip).filter(n -> !n.isEmpty()).toList();
+  }
+
+  private static Map<String, String> pairs(List<String> pairs) {
+    Map<String, String> map = new LinkedHashMap<>();
+    for (String pair : pairs) {
+      int at = pair.indexOf('=');
+      map.put(pair.substring(0, at), pair.substring(at + 1));
+    }
+    return map;
+  }
+}

@@ -1,0 +1,29 @@
+package io.shadowbatch.spark;
+
+import java.io.Serializable;
+
+/**
+ * What the driver knows of the model from its header, shipped to the executors.
+ *
+ * @param location as the user wrote it
+ * @param name last part of the location
+ * @param fingerprint of the model's bytes
+ * @param chatTemplate Jinja text, or null if the model has none
+ * @param bosText text of the token that begins a prompt, or empty
+ * @param eosText text of the token that ends a turn, or empty
+ * @param contextTokens most tokens of prompt and completion
+ * @param weightBytes of the files
+ * @param kvBytesPerToken of one token in all layers
+ */
+record ModelCard(
+    String location,
+    String name,
+    String fingerprint,
+    String family,
+    String chatTemplate,
+    String bosText,
+    String eosText,
+    int contextTokens,
+    long weightBytes,
+    long kvBytesPerToken)
+    implements Serializable {}

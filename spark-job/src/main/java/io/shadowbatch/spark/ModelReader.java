@@ -1,0 +1,102 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.engine.ModelText;
+import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.model.Model;
+import io.shadowbatch.model.ModelHeader;
+import io.shadowbatch.model.ModelSpec;
+import io.shadowbatch.model.PackOptions;
+import io.shadowbatch.spark.JobConfig.EngineChoice;
+import io.shadowbatch.spark.JobException.Exit;
+import io.shadowbatch.tokens.Tokenizer;
+import io.shadowbatch.tokens.TokenizerException;
+import io.shadowbatch.tokens.template.ChatTemplate;
+import io.shadowbatch.tokens.template.TemplateException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+
+/** Reads headers and tokenizers of models; never weights. */
+final class ModelReader {
+
+  private ModelReader() {}
+
+  /** What the job must know of a model before any executor opens it. */
+  static ModelCard card(String location, EngineChoice choice) {
+    Path path = ModelFiles.local(location);
+    try {
+      ModelHeader header = Model.header(path);
+      ModelSpec spec = header.spec();
+      checkTemplate(location, spec.text().chatTemplate());
+      Tokenizer tokenizer = ModelText.tokenizer(header);
+      return new ModelCard(
+          location,
+          name(location),
+          Model.fingerprint(path, PackOptions.standard()),
+          spec.family(),
+          spec.text().chatTemplate(),
+          text(tokenizer, spec.text().bosId()),
+          spec.text().eosIds().isEmpty() ? null : text(tokenizer, spec.text().eosIds().get(0)),
+          context(spec.contextLength(), choice.contextTokens()),
+          bytes(path),
+          kvBytes(spec, choice.kvCodec()));
+    } catch (IOException | TokenizerException | IllegalArgumentException e) {
+      throw wrong(location, e);
+    }
+  }
+
+  /** The tokenizer of a model. */
+  static Tokenizer tokenizer(Path model) {
+    try {
+      return ModelText.tokenizer(Model.header(model));
+    } catch (IOException | TokenizerException | IllegalArgumentException e) {
+      throw wrong(model.toString(), e);
+    }
+  }
+
+  static JobException wrong(String location, Exception e) {
+    return new JobException(
+        Exit.MODEL, "--model " + location + ": cannot be used: " + Failures.firstLine(e), e);
+  }
+
+  private static void checkTemplate(String location, String template) {
+    if (template == null) return;
+    try {
+      ChatTemplate.parse(template);
+    } catch (TemplateException e) {
+      throw wrong(location, e);
+    }
+  }
+
+  private static String text(Tokenizer tokenizer, int id) {
+    return id < 0 ? null : tokenizer.decodeWithSpecials(new int[] {id}, 0, 1);
+  }
+
+  private static int context(int models, int wanted) {
+    return wanted == 0 ? models : Math.min(models, wanted);
+  }
+
+  private static long kvBytes(ModelSpec spec, KvCodec codec) {
+    long values = 2L * spec.layers() * spec.kvWidth();
+    return codec == KvCodec.FP16 ? 2 * values : values;
+  }
+
+  private static String name(String location) {
+    return location.replaceFirst("/+$", "").replaceFirst(".*/", "");
+  }
+
+  private static long bytes(Path path) throws IOException {
+    if (!Files.isDirectory(path)) return Files.size(path);
+    try (Stream<Path> files = Files.list(path)) {
+      return files
+          .filter(f -> f.toString().endsWith(".safetensors"))
+          .mapToLong(ModelReader::size)
+          .sum();
+    }
+  }
+
+  private static long size(Path file) {
+    return file.toFile().length();
+  }
+}

@@ -1,0 +1,58 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.spark.JobException.Exit;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Text with column names in braces; doubled braces are braces.
+ *
+ * @param texts around the columns, one more than columns
+ */
+record PromptTemplate(List<String> texts, List<String> columns) implements Serializable {
+
+  PromptTemplate {
+    texts = new ArrayList<>(texts);
+    columns = new ArrayList<>(columns);
+  }
+
+  static PromptTemplate parse(String source) {
+    List<String> texts = new ArrayList<>();
+    List<String> columns = new ArrayList<>();
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < source.length(); i++) {
+      char c = source.charAt(i);
+      boolean doubled = i + 1 < source.length() && source.charAt(i + 1) == c;
+      if ((c == '{' || c == '}') && doubled) {
+        text.append(c);
+        i++;
+      } else if (c == '{') {
+        int end = source.indexOf('}', i);
+        if (end < i + 2) throw wrong("a brace at " + i + " has no column name and closing brace");
+        texts.add(text.toString());
+        columns.add(source.substring(i + 1, end));
+        text.setLength(0);
+        i = end;
+      } else if (c == '}') {
+        throw wrong("a closing brace at " + i + " without an opening one; write }} for a brace");
+      } else {
+        text.append(c);
+      }
+    }
+    texts.add(text.toString());
+    if (columns.isEmpty()) throw wrong("names no column; write {name} where its value goes");
+    return new PromptTemplate(texts, columns);
+  }
+
+  private static JobException wrong(String what) {
+    return new JobException(Exit.USAGE, "--prompt-template: " + what);
+  }
+
+  /** The text with these values for the columns. */
+  String fill(List<String> values) {
+    StringBuilder out = new StringBuilder(texts.get(0));
+    for (int i = 0; i < values.size(); i++) out.append(values.get(i)).append(texts.get(i + 1));
+    return out.toString();
+  }
+}

@@ -1,0 +1,120 @@
+package io.shadowbatch.spark;
+
+import static org.apache.spark.sql.functions.coalesce;
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.sum;
+
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * What a run wrote, counted from the rows that it wrote.
+ *
+ * @param errors rows by error code
+ * @param finishes rows by finish reason
+ * @param cachedTokens prompt tokens that were not computed for their row
+ * @param seconds of the whole job, from reading to the last file
+ */
+public record RunSummary(
+    String runId,
+    String output,
+    long rows,
+    Map<String, Long> errors,
+    Map<String, Long> finishes,
+    long promptTokens,
+    long cachedTokens,
+    long completionTokens,
+    double seconds) {
+
+  static RunSummary of(SparkSession spark, String runId, String output, double seconds) {
+    Dataset<Row> groups =
+        spark
+            .read()
+            .schema(CompletionTable.schema(java.util.List.of()))
+            .parquet(output)
+            .groupBy(
+                coalesce(col("error.code"), lit("")).as("code"),
+                coalesce(col("finish_reason"), lit("")).as("finish"))
+            .agg(
+                count(lit(1)).as("rows"),
+                sum("usage.prompt_tokens").as("prompt"),
+                sum("usage.cached_tokens").as("cached"),
+                sum("usage.completion_tokens").as("fresh"))
+            .coalesce(1);
+    long[] totals = new long[4];
+    Map<String, Long> errors = new TreeMap<>();
+    Map<String, Long> finishes = new TreeMap<>();
+    for (Row group : groups.collectAsList()) {
+      long rows = group.getLong(2);
+      totals[0] += rows;
+      for (int i = 1; i < totals.length; i++) totals[i] += group.getLong(2 + i);
+      if (!group.getString(0).isEmpty()) errors.merge(group.getString(0), rows, Long::sum);
+      if (!group.getString(1).isEmpty()) finishes.merge(group.getString(1), rows, Long::sum);
+    }
+    return new RunSummary(
+        runId, output, totals[0], errors, finishes, totals[1], totals[2], totals[3], seconds);
+  }
+
+  /** Rows without a completion. */
+  public long errorRows() {
+    return errors.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  /** Share of rows without a completion. */
+  public double errorRate() {
+    return rows == 0 ? 0 : (double) errorRows() / rows;
+  }
+
+  /** The same as plain values. */
+  public Map<String, Object> described() {
+    Map<String, Object> map = new LinkedHashMap<>();
+    map.put("run_id", runId);
+    map.put("output", output);
+    map.put("rows", rows);
+    map.put("rows_ok", rows - errorRows());
+    map.put("rows_error", errorRows());
+    map.put("errors", errors);
+    map.put("finish_reasons", finishes);
+    map.put("prompt_tokens", promptTokens);
+    map.put("cached_tokens", cachedTokens);
+    map.put("computed_prompt_tokens", promptTokens - cachedTokens);
+    map.put("completion_tokens", completionTokens);
+    map.put("seconds", Math.round(seconds * 1000) / 1000.0);
+    map.put("completion_tokens_per_second", rate(completionTokens));
+    map.put("total_tokens_per_second", rate(promptTokens + completionTokens));
+    return map;
+  }
+
+  private double rate(long tokens) {
+    return seconds <= 0 ? 0 : Math.round(10 * tokens / seconds) / 10.0;
+  }
+
+  /** The same for people. */
+  public String text() {
+    double reused = promptTokens == 0 ? 0 : 100.0 * cachedTokens / promptTokens;
+    StringBuilder out = new StringBuilder();
+    line(out, "rows", "%,d (%,d ok, %,d errors)", rows, rows - errorRows(), errorRows());
+    errors.forEach((code, n) -> line(out, "  " + code, "%,d", n));
+    finishes.forEach((reason, n) -> line(out, "  finished: " + reason, "%,d", n));
+    line(out, "prompt tokens", "%,d", promptTokens);
+    line(out, "  reused", "%,d (%.1f %%)", cachedTokens, reused);
+    line(out, "  computed", "%,d", promptTokens - cachedTokens);
+    line(out, "new tokens", "%,d (%.1f a second)", completionTokens, rate(completionTokens));
+    line(out, "wall time", "%.1f s", seconds);
+    line(out, "output", "%s", output);
+    return out.toString();
+  }
+
+  private static void line(StringBuilder out, String name, String format, Object... values) {
+    out.append(
+        String.format(
+            Locale.ROOT, "  %-20s %s%n", name, String.format(Locale.ROOT, format, values)));
+  }
+}
