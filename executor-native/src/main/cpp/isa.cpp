@@ -22,9 +22,7 @@ bool hasAvx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni");
 }
-#endif
 
-#if defined(SB_AMX_BUILT)
 // Tile state is off until a process asks for it (Linux: Documentation/arch/x86/xstate.rst).
 bool askForTiles() {
   constexpr long kRequestPermission = 0x1023;
@@ -56,8 +54,6 @@ bool supported(int isa) {
       static const bool has = hasAvx512();
       return has;
     }
-#endif
-#if defined(SB_AMX_BUILT)
     case kAmx: {
       static const bool has = hasAmx();
       return has;
@@ -73,8 +69,6 @@ const Ops& opsOf(int isa) {
 #if defined(SB_X86)
   if (isa == kAvx2) return kOps_avx2;
   if (isa == kAvx512) return kOps_avx512;
-#endif
-#if defined(SB_AMX_BUILT)
   if (isa == kAmx) return kOps_amx;
 #endif
   return kOps_portable;

@@ -17,8 +17,6 @@ extern const Ops kOps_portable;
 #if defined(SB_X86)
 extern const Ops kOps_avx2;
 extern const Ops kOps_avx512;
-#endif
-#if defined(SB_AMX_BUILT)
 extern const Ops kOps_amx;
 #endif
 

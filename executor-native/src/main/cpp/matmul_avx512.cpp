@@ -15,6 +15,11 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
   F y[R][2];
 #pragma GCC unroll 6
   for (int r = 0; r < R; r++) y[r][0] = y[r][1] = splat(0.f);
+  // The output rows may be pages apart.
+  for (int r = 0; r < R; r++) {
+    __builtin_prefetch(t.out + r * t.outStride, 1);
+    __builtin_prefetch(t.out + r * t.outStride + 16, 1);
+  }
   const uint8_t* cell = t.cells;
   const int8_t* x = t.q;
   const long xs = t.qStride;

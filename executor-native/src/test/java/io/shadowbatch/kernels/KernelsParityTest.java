@@ -52,6 +52,9 @@ class KernelsParityTest {
     }
     if (flags.containsAll(Set.of("avx2", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"))) {
       assertThat(Isa.supported()).contains(Isa.AVX512);
+      if (flags.containsAll(Set.of("amx_tile", "amx_int8"))) {
+        assertThat(Isa.supported()).contains(Isa.AMX);
+      }
     }
   }
 
