@@ -132,6 +132,9 @@ void panelBlocks(PanelTile t, int blocks) {
     t.q += kRows * t.qStride;
     t.scale += kRows * t.groupStride;
     t.sum += kRows * t.groupStride;
+    t.spikes += kRows;
+    t.spikeColumn += kRows * t.groupStride;
+    t.spikeValue += kRows * t.groupStride;
     t.out += kRows * t.outStride;
   }
 }
@@ -141,6 +144,9 @@ PanelTile tileAt(const MatmulArgs& a, int panel, int row) {
   t.q = a.x.q + row * a.x.qStride;
   t.scale = a.x.scale + row * a.x.groupStride;
   t.sum = a.x.sum + row * a.x.groupStride;
+  t.spikes = a.x.spikes + row;
+  t.spikeColumn = a.x.spikeColumn + row * a.x.groupStride;
+  t.spikeValue = a.x.spikeValue + row * a.x.groupStride;
   t.qStride = a.x.qStride;
   t.groupStride = a.x.groupStride;
   t.cells = a.w + static_cast<long>(panel) * a.groups * kCellBytes;
