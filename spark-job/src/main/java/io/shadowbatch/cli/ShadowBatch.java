@@ -71,7 +71,7 @@ public final class ShadowBatch {
     Command body = (Command) command.commandSpec().userObject();
     try {
       return body.run(command).code();
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // Spark throws checked exceptions without saying so
       return failed(e);
     }
   }
@@ -103,7 +103,7 @@ public final class ShadowBatch {
     return Exit.USAGE.code();
   }
 
-  private int failed(RuntimeException e) {
+  private int failed(Exception e) {
     if (e instanceof JobException known) {
       err.println("shadowbatch: " + known.getMessage());
       if (known.exit() == Exit.UNEXPECTED && known.getCause() != null) {

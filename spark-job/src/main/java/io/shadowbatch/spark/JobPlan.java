@@ -59,7 +59,7 @@ record JobPlan(
   private static long count(PromptTable table) {
     try {
       return table.rows().count();
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // Spark throws checked exceptions without saying so
       throw new JobException(Exit.INPUT, "--input: cannot be read: " + Failures.firstLine(e), e);
     }
   }

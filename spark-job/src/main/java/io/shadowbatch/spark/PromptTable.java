@@ -49,9 +49,10 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
     try {
       var source = spark.read().format(input.format()).options(input.options());
       return input.path() == null ? source.load() : source.load(input.path());
-    } catch (Exception e) {
+    } catch (Exception e) { // Spark throws checked exceptions without saying so
+      boolean stopped = spark.sparkContext().isStopped();
       throw new JobException(
-          Exit.INPUT,
+          stopped ? Exit.UNEXPECTED : Exit.INPUT,
           "--input %s as %s: %s".formatted(input.path(), input.format(), Failures.firstLine(e)),
           e);
     }

@@ -75,7 +75,7 @@ public final class ShadowBatchJob {
         runId, plan.model().name(), plan.engine().backend(), plan.engine().threads());
     try {
       infer(plan, runId, output);
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // Spark throws checked exceptions without saying so
       JobException known = known(e);
       folder.write(
           "status.json",
@@ -178,7 +178,7 @@ public final class ShadowBatchJob {
   }
 
   /** What failed, if a task or Spark said so in a way that the user can mend. */
-  static JobException known(RuntimeException e) {
+  static JobException known(Exception e) {
     JobException own = Failures.cause(e, JobException.class);
     if (own != null) return own;
     String text = String.valueOf(e.getMessage());

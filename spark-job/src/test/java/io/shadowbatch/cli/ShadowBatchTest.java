@@ -43,8 +43,21 @@ class ShadowBatchTest {
   void runEndsWithTheErrorBudget() throws IOException {
     String model = LocalSpark.model().toString();
     String[] run = {
-      "run", "--model", model, "--input", prompts(), "--max-tokens", "2", "--log-format", "json",
-      "--output", folder + "/a", "--max-error-rate", "0.5", "--kv-memory", "16m"
+      "run",
+      "--model",
+      model,
+      "--input",
+      prompts(),
+      "--max-tokens",
+      "2",
+      "--log-format",
+      "json",
+      "--output",
+      folder + "/a",
+      "--max-error-rate",
+      "0.5",
+      "--kv-memory",
+      "16m"
     };
     assertThat(execute(run)).isZero();
     assertThat(err.toString(StandardCharsets.UTF_8)).contains("20 (15 ok, 5 errors)");

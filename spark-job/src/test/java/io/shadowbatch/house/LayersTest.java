@@ -22,8 +22,7 @@ class LayersTest {
   /** Each package with the packages of ours that it may use; subpackages count as their parent. */
   private static final Map<String, Set<String>> MAY_USE =
       Map.ofEntries(
-          Map.entry(
-              "cli", Set.of("spark", "plan", "engine", "bench", "kernels")),
+          Map.entry("cli", Set.of("spark", "plan", "engine", "bench", "kernels")),
           Map.entry(
               "spark",
               Set.of("plan", "engine", "model", "kernels", "tokens", "weights", "request")),
@@ -31,12 +30,27 @@ class LayersTest {
           Map.entry(
               "bench",
               Set.of(
-                  "engine", "schedule", "model", "kv", "sample", "tokens", "weights", "kernels",
-                  "tensor", "request")),
+                  "engine",
+                  "schedule",
+                  "model",
+                  "kv",
+                  "sample",
+                  "tokens",
+                  "weights",
+                  "kernels",
+                  "tensor",
+                  "request")),
           Map.entry(
               "engine",
               Set.of(
-                  "schedule", "model", "kv", "sample", "tokens", "weights", "kernels", "tensor",
+                  "schedule",
+                  "model",
+                  "kv",
+                  "sample",
+                  "tokens",
+                  "weights",
+                  "kernels",
+                  "tensor",
                   "request")),
           Map.entry("schedule", Set.of("kv", "kernels", "request")),
           Map.entry("model", Set.of("kv", "kernels", "weights", "tensor")),

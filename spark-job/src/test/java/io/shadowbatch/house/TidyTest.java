@@ -17,7 +17,7 @@ class TidyTest {
 
   private static final Pattern NAME =
       Pattern.compile(".*(Impl|Manager|Helper|Util|Utils|Base|Abstract|Factory).*\\.java");
-  private static final Pattern UNFINISHED = 
+  private static final Pattern UNFINISHED =
       Pattern.compile("\\b(TO" + "DO|FIX" + "ME|XX" + "X)\\b");
   private static final Pattern WORKPLACE =
       Pattern.compile(

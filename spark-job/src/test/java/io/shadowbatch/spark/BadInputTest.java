@@ -47,8 +47,7 @@ class BadInputTest {
     rows.add(row("three", "a", "{\"n\": 3}"));
     rows.add(row("three-empty", "", "{\"n\": 3}"));
     Dataset<Row> out =
-        LocalSpark.run(
-            LocalSpark.spark().createDataFrame(rows, schema), folder, "max-tokens=2");
+        LocalSpark.run(LocalSpark.spark().createDataFrame(rows, schema), folder, "max-tokens=2");
     Map<String, String> codes = new TreeMap<>();
     for (Row r : out.collectAsList()) {
       Row error = r.getAs("error");
@@ -87,8 +86,7 @@ class BadInputTest {
                 new StructType().add("b", DataTypes.BinaryType))
             .selectExpr(
                 "array(named_struct('role', 'user', 'content', cast(b as string))) as messages");
-    Row error =
-        LocalSpark.run(prompts, folder, "max-error-rate=1").first().getAs("error");
+    Row error = LocalSpark.run(prompts, folder, "max-error-rate=1").first().getAs("error");
     assertThat(error.<String>getAs("code")).isEqualTo("BAD_INPUT");
     assertThat(error.<String>getAs("message")).contains("UTF-8");
   }
@@ -140,8 +138,7 @@ class BadInputTest {
     String model = "model=" + LocalSpark.model();
     assertExit(Exit.INPUT, "does not exist", model, "input=/nowhere", "output=" + folder + "/o1");
     assertExit(Exit.USAGE, "--output is missing", model, "input=" + prompts);
-    assertExit(
-        Exit.OUTPUT, "exists", model, "input=" + prompts, "output=" + prompts);
+    assertExit(Exit.OUTPUT, "exists", model, "input=" + prompts, "output=" + prompts);
     assertExit(
         Exit.OUTPUT,
         "no job of ours",
@@ -176,8 +173,7 @@ class BadInputTest {
   }
 
   private static Row row(String id, String prompt, String params) {
-    return RowFactory.create(
-        id, prompt.getBytes(java.nio.charset.StandardCharsets.UTF_8), params);
+    return RowFactory.create(id, prompt.getBytes(java.nio.charset.StandardCharsets.UTF_8), params);
   }
 
   private void assertInput(String sql, String message, String... pairs) {
@@ -202,7 +198,6 @@ class BadInputTest {
                         LocalSpark.quiet())
                     .run())
         .hasMessageContaining(message)
-        .isInstanceOfSatisfying(
-            JobException.class, e -> assertThat(e.exit()).isEqualTo(exit));
+        .isInstanceOfSatisfying(JobException.class, e -> assertThat(e.exit()).isEqualTo(exit));
   }
 }

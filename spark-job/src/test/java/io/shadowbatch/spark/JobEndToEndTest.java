@@ -53,7 +53,7 @@ class JobEndToEndTest {
     Map<String, String> expected = answers(LocalSpark.run(input, folder, options(24)));
     Path output = folder.resolve("cluster");
     List<String> args = arguments(input, output, 24, "--master", "local-cluster[2,1,700]");
-    args.addAll(List.of("--executor-memory", "600m", "--partitions", "5"));
+    args.addAll(List.of("--conf", "spark.executor.memory=600m", "--partitions", "5"));
     Process job = processes.launch("job", args.toArray(new String[0]));
     processes.expect(0, job, "job", LIMIT);
     assertThat(answers(read(output))).isEqualTo(expected).hasSize(40);
@@ -70,7 +70,12 @@ class JobEndToEndTest {
     processes.spark(
         "master",
         "org.apache.spark.deploy.master.Master",
-        "--host", "127.0.0.1", "--port", "" + port, "--webui-port", "0");
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "" + port,
+        "--webui-port",
+        "0");
     awaitPort(port);
     List<Process> workers = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
@@ -78,12 +83,22 @@ class JobEndToEndTest {
           processes.spark(
               "worker" + i,
               "org.apache.spark.deploy.worker.Worker",
-              "--host", "127.0.0.1", "--webui-port", "0", "-c", "1", "-m", "1g",
-              "-d", folder.resolve("work" + i).toString(), master));
+              "--host",
+              "127.0.0.1",
+              "--webui-port",
+              "0",
+              "-c",
+              "1",
+              "-m",
+              "1g",
+              "-d",
+              folder.resolve("work" + i).toString(),
+              master));
     }
     Path output = folder.resolve("standalone");
     List<String> args = arguments(input, output, 400, "--master", master);
-    args.addAll(List.of("--executor-memory", "600m", "--executor-cores", "1"));
+    args.addAll(
+        List.of("--conf", "spark.executor.memory=600m", "--conf", "spark.executor.cores=1"));
     args.addAll(List.of("--partitions", "12"));
     Process job = processes.launch("job", args.toArray(new String[0]));
     long killed = killExecutorOnceRowsAreWritten(output, workers, job);
@@ -116,9 +131,19 @@ class JobEndToEndTest {
     Process again =
         processes.launch(
             "again",
-            "run", "--model", REAL_MODEL.toString(), "--input", target + "/prompts",
-            "--output", output.toString(), "--max-tokens", "32", "--partitions", "5",
-            "--prefix-plan", "off");
+            "run",
+            "--model",
+            REAL_MODEL.toString(),
+            "--input",
+            target + "/prompts",
+            "--output",
+            output.toString(),
+            "--max-tokens",
+            "32",
+            "--partitions",
+            "5",
+            "--prefix-plan",
+            "off");
     processes.expect(0, again, "again", LIMIT);
     assertThat(answers(read(output))).isEqualTo(expected);
   }
@@ -161,14 +186,28 @@ class JobEndToEndTest {
     args.addAll(List.of(sparkOptions));
     args.addAll(
         List.of(
-            "--conf", "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1",
-            "--conf", "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1",
-            "--conf", "spark.shadowbatch.sampling.temperature=0.8",
-            "--driver-memory", "600m",
-            "--model", LocalSpark.model().toString(),
-            "--input", input.toString(), "--output", output.toString(),
-            "--max-tokens", "" + maxTokens, "--ignore-eos", "true",
-            "--kv-memory", "16m", "--batch-tokens", "64"));
+            "--conf",
+            "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1",
+            "--conf",
+            "spark.executor.extraJavaOptions=-XX:TieredStopAtLevel=1",
+            "--conf",
+            "spark.shadowbatch.sampling.temperature=0.8",
+            "--driver-memory",
+            "600m",
+            "--model",
+            LocalSpark.model().toString(),
+            "--input",
+            input.toString(),
+            "--output",
+            output.toString(),
+            "--max-tokens",
+            "" + maxTokens,
+            "--ignore-eos",
+            "true",
+            "--kv-memory",
+            "16m",
+            "--batch-tokens",
+            "64"));
     return args;
   }
 

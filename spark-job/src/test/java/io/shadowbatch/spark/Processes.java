@@ -17,8 +17,7 @@ import java.util.concurrent.TimeUnit;
 final class Processes implements AutoCloseable {
 
   static final Path LAUNCHER = Path.of("bin", "shadowbatch").toAbsolutePath();
-  static final Path SPARK_HOME =
-      Path.of("spark-home", "target", "spark-home").toAbsolutePath();
+  static final Path SPARK_HOME = Path.of("spark-home", "target", "spark-home").toAbsolutePath();
 
   private final Path folder;
   private final Deque<Process> started = new ArrayDeque<>();
@@ -31,7 +30,9 @@ final class Processes implements AutoCloseable {
   Process launch(String name, String... args) throws IOException {
     List<String> command = new ArrayList<>(List.of(LAUNCHER.toString()));
     command.addAll(List.of(args));
-    return start(name, command);
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().remove("SPARK_HOME");
+    return start(name, builder);
   }
 
   /** Starts a class of Spark. */
@@ -41,12 +42,12 @@ final class Processes implements AutoCloseable {
         new ArrayList<>(
             List.of(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", SPARK_HOME + "/jars/*"));
     command.addAll(List.of(args));
-    return start(name, command);
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
+    return start(name, builder);
   }
 
-  private Process start(String name, List<String> command) throws IOException {
-    ProcessBuilder builder = new ProcessBuilder(command);
-    builder.environment().remove("SPARK_HOME");
+  private Process start(String name, ProcessBuilder builder) throws IOException {
     builder.environment().put("SPARK_SCALA_VERSION", "2.13");
     builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));

@@ -38,8 +38,7 @@ class RowParamsTest {
     assertThatThrownBy(() -> merge(Map.of("max_tokns", 3)))
         .hasMessageContaining("max_tokns")
         .isInstanceOfSatisfying(
-            RowException.class,
-            e -> assertThat(e.code()).isEqualTo(ErrorCode.UNSUPPORTED_PARAM));
+            RowException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.UNSUPPORTED_PARAM));
     assertThat(RowParams.merge(DEFAULTS, Map.of("model", "m"), UnknownParams.IGNORE))
         .isEqualTo(DEFAULTS);
     for (Object wrong : List.of("many", 1.5)) {

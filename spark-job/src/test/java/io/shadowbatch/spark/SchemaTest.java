@@ -60,8 +60,7 @@ class SchemaTest {
     prompts.write().parquet(input.toString());
     Dataset<Row> rows = LocalSpark.run(input, folder, "max-tokens=2", "max-error-rate=1");
     assertThat(rows.count()).isEqualTo(3);
-    StructType published =
-        LocalSpark.spark().read().parquet(input.toString()).schema();
+    StructType published = LocalSpark.spark().read().parquet(input.toString()).schema();
     assertThat(columns(published, "", new ArrayList<>()))
         .containsExactly(
             "request_id", "messages", "messages.role", "messages.content", "sampling_params");
@@ -110,8 +109,7 @@ class SchemaTest {
 
   private static String footer(String file) throws IOException {
     var path = new org.apache.hadoop.fs.Path(file);
-    try (var reader =
-        ParquetFileReader.open(HadoopInputFile.fromPath(path, new Configuration()))) {
+    try (var reader = ParquetFileReader.open(HadoopInputFile.fromPath(path, new Configuration()))) {
       return reader.getFooter().getFileMetaData().getSchema().toString();
     }
   }

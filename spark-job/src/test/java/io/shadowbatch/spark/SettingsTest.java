@@ -70,8 +70,7 @@ class SettingsTest {
     Path file = folder.resolve("job.yaml");
     Files.writeString(file, "max_tokens: 4\n");
     assertUsage(() -> Settings.merge(Map.of(), Map.of(), file), "max_tokens");
-    assertUsage(
-        () -> Settings.merge(Map.of(), Map.of(), folder.resolve("none.yaml")), "none.yaml");
+    assertUsage(() -> Settings.merge(Map.of(), Map.of(), folder.resolve("none.yaml")), "none.yaml");
   }
 
   /** Goal: what this version cannot do is refused with what to do instead. */
@@ -97,8 +96,7 @@ class SettingsTest {
       assertThat(o.text()).isNotBlank();
     }
     assertThat(JobOptions.KV_MODE.key()).isEqualTo("spark.shadowbatch.engine.kvMode");
-    assertThat(LocalSpark.settings("kv-memory=2g").bytes(JobOptions.KV_MEMORY))
-        .isEqualTo(2L << 30);
+    assertThat(LocalSpark.settings("kv-memory=2g").bytes(JobOptions.KV_MEMORY)).isEqualTo(2L << 30);
     assertThat(LocalSpark.settings("kv-memory=512MiB").bytes(JobOptions.KV_MEMORY))
         .isEqualTo(512L << 20);
   }
@@ -117,11 +115,9 @@ class SettingsTest {
   }
 
   private static void assertExit(Exit exit, String pair, String message) {
-    assertThatThrownBy(
-            () -> JobConfig.of(LocalSpark.settings("model=m", pair), Instant.EPOCH))
+    assertThatThrownBy(() -> JobConfig.of(LocalSpark.settings("model=m", pair), Instant.EPOCH))
         .hasMessageContaining(message)
-        .isInstanceOfSatisfying(
-            JobException.class, e -> assertThat(e.exit()).isEqualTo(exit));
+        .isInstanceOfSatisfying(JobException.class, e -> assertThat(e.exit()).isEqualTo(exit));
   }
 
   private static void assertUsage(

@@ -99,8 +99,10 @@ class ShadowBatchJobTest {
   void eachRowIsComputedOnce() throws IOException {
     Path input = folder.resolve("prompts");
     Path output = folder.resolve("completions");
-    LocalSpark.spark().sql("select id, cast(id as string) as prompt from range(500)")
-        .write().parquet(input.toString());
+    LocalSpark.spark()
+        .sql("select id, cast(id as string) as prompt from range(500)")
+        .write()
+        .parquet(input.toString());
     Settings settings =
         LocalSpark.settings(
             "model=" + LocalSpark.model(), "input=" + input, "output=" + output, "partitions=5");
@@ -158,7 +160,10 @@ class ShadowBatchJobTest {
               .sql("select id, 'a and b' as body, " + form + " as sampling_params from range(3)");
       Dataset<Row> out =
           LocalSpark.run(
-              prompts, folder, "prompt-template=Say {body}:", "system-prompt=Be short.",
+              prompts,
+              folder,
+              "prompt-template=Say {body}:",
+              "system-prompt=Be short.",
               "ignore-eos=true");
       for (Row r : out.collectAsList()) {
         assertThat(r.<String>getAs("body")).isEqualTo("a and b");
@@ -175,8 +180,7 @@ class ShadowBatchJobTest {
   void longPromptsAreCut() throws IOException {
     Dataset<Row> prompts = LocalSpark.spark().sql("select repeat('x', 3000) as prompt");
     for (String policy : List.of("truncate_left", "truncate_right", "truncate_middle")) {
-      Row r =
-          LocalSpark.run(prompts, folder, "on-long-prompt=" + policy, "max-tokens=2").first();
+      Row r = LocalSpark.run(prompts, folder, "on-long-prompt=" + policy, "max-tokens=2").first();
       assertThat(r.<String>getAs("status")).isEqualTo("ok");
       assertThat(r.<Row>getAs("meta").<Integer>getAs("truncated_tokens")).isEqualTo(3000 - 510);
       assertThat(r.<Row>getAs("usage").<Long>getAs("prompt_tokens")).isEqualTo(510);
