@@ -116,7 +116,7 @@ SB_INLINE void softmax(Block& b, int first, int rows, const Span* spans, float* 
     b.max[first + r] = max;
     F lanes = splat(0.f);
     for (int j = 0; j < 4; j++) {
-      F x = expOf(sub(load(s + 16 * j), splat(max)));
+      F x = expBelow(sub(load(s + 16 * j), splat(max)));
       if (!all) {
         x = select(lanesIn(spans[r].from - 16 * j, spans[r].to - 16 * j), x, splat(0.f));
       }
@@ -152,18 +152,24 @@ void int8Rows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
   }
   softmax(b, first, rows, spans, scores, correction);
   int last = 0;
+  float up = 0.f, down = 0.f;
   for (int r = 0; r < rows; r++) {
     const int to = spans[r].to;
-    last = most(last, to);
-    const float top = scales[2 * kTile + to - 1];
-    back[r] = top / 32767.f;
-    const F up = splat(32767.f / top);
-    for (int j = 0; j < 4; j++) {
-      const F w = mul(load(scores + r * kTile + 16 * j), mul(load(scales + kTile + 16 * j), up));
-      // Scales of tokens behind the row's last may overflow here; their weight is still 0.
-      packWeights(weights + r * kWeightBytes, 16 * j,
-                  to == kTile ? toInt(w) : selectI(lanesIn(0, to - 16 * j), toInt(w), splatI(0)));
+    if (r == 0 || to != spans[r - 1].to) {
+      const float top = scales[2 * kTile + to - 1];
+      up = 32767.f / top;
+      down = top / 32767.f;
+      last = most(last, to);
     }
+    back[r] = down;
+    I p[4];
+    for (int j = 0; j < 4; j++) {
+      const F scale = mul(load(scales + kTile + 16 * j), splat(up));
+      p[j] = toInt(mul(load(scores + r * kTile + 16 * j), scale));
+      // Scales of tokens behind the row's last may overflow here; their weight is still 0.
+      if (to != kTile) p[j] = selectI(lanesIn(0, to - 16 * j), p[j], splatI(0));
+    }
+    packWeights(weights + r * kWeightBytes, p);
   }
   const auto* values = reinterpret_cast<const int8_t*>(tile + kTile * d);
   addValues(rows, weights, values, d, (last + 3) / 4, correction, back, b.o + first * d);

@@ -43,10 +43,6 @@ void packQuery(uint8_t* packed, int i, I q) {
   storePairs(reinterpret_cast<int16_t*>(packed) + i, q);
 }
 
-void packWeights(uint8_t* packed, int i, I p) {
-  storePairs(reinterpret_cast<int16_t*>(packed) + i, p);
-}
-
 void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
              const uint8_t* k, int d, int32_t* out) {
   const long pairStride = stride / 2;

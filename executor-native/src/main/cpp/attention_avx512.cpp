@@ -91,12 +91,6 @@ constexpr Values kValues[kSubRows] = {values<1, C>, values<2, C>, values<3, C>,
 
 void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
 
-// High 8 bits of all tokens, then low 7 bits.
-void packWeights(uint8_t* packed, int i, I p) {
-  storeBytes(packed + i, shiftRight(p, 7));
-  storeBytes(packed + kTile + i, andI(p, splatI(127)));
-}
-
 void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
              const uint8_t* k, int d, int32_t* out) {
   kKeys[rows - 1](packed, stride, querySum, k, d, out);

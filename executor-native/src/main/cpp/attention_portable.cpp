@@ -5,11 +5,6 @@ namespace SB_ISA {
 
 void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
 
-void packWeights(uint8_t* packed, int i, I p) {
-  auto* w = reinterpret_cast<int16_t*>(packed) + i;
-  for (int j = 0; j < 16; j++) w[j] = static_cast<int16_t>(p.v[j]);
-}
-
 void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
              const uint8_t* k, int d, int32_t* out) {
   for (int r = 0; r < rows; r++) {

@@ -12,6 +12,7 @@
 #include "args.h"
 #include "io_shadowbatch_kernels_cpu_Native.h"
 #include "isa.h"
+#include "peak.h"
 
 using namespace shadowbatch;
 
@@ -317,3 +318,11 @@ SB_JNI(void, attend)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlon
 SB_JNI(void, exp)(JNIEnv* env, jclass, jint isa, jlong x, jlong y, jlong n) {
   guard(env, [&] { opsOf(isa).exp(at<float>(x), at<float>(y), n); });
 }
+
+SB_JNI(jdouble, peak)(JNIEnv* env, jclass, jint what) {
+  double rate = 0;
+  guard(env, [&] { rate = measurePeak(what); });
+  return rate;
+}
+
+SB_JNI(jdouble, threadSeconds)(JNIEnv*, jclass) { return threadSeconds(); }

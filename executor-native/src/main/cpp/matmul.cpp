@@ -9,6 +9,9 @@ namespace {
 // Bytes of activations that a thread walks for each panel: half of a small L2 cache.
 constexpr long kBlockBytes = 512 << 10;
 
+// With more tiles than this the hardware fetches a panel in time.
+constexpr int kFetchTiles = 20;
+
 void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
   PanelTile t;
   t.qStride = a.x.qStride;
@@ -19,9 +22,9 @@ void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
   t.outStride = a.out.stride;
   t.columns = least(kGroup, a.columns - panel * kGroup);
   t.add = a.add;
-  t.fetch = true;
   // Equal tiles rather than full ones and a remainder: 8 rows are 4 + 4.
   const int tiles = (to - from + kTileRows - 1) / kTileRows;
+  t.parts = tiles <= kFetchTiles ? tiles : 0;
   for (int i = 0; i < tiles; i++) {
     const int begin = from + static_cast<int>(static_cast<long>(to - from) * i / tiles);
     const int end = from + static_cast<int>(static_cast<long>(to - from) * (i + 1) / tiles);
@@ -32,8 +35,8 @@ void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
     t.spikeColumn = a.x.spikeColumn + begin * a.x.groupStride;
     t.spikeValue = a.x.spikeValue + begin * a.x.groupStride;
     t.out = a.out.row(begin) + panel * kGroup;
+    t.part = i;
     panelTile(t, end - begin);
-    t.fetch = false;
   }
 }
 

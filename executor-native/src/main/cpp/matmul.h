@@ -23,7 +23,10 @@ struct PanelTile {
   long outStride;
   int columns;  // 1..32 of out
   bool add;
-  bool fetch;  // the panel comes from memory: prefetch it
+  // The next panel's lines number `part`, `part + parts`, .. of each cell are prefetched with this
+  // tile, so that it comes from memory while this panel's tiles are computed; parts 0: none.
+  int part;
+  int parts;
 };
 
 // rows in 1..kTileRows.

@@ -25,8 +25,9 @@ using avx512::store;
 using avx512::toFloat;
 
 constexpr int kRows = 16;                // of a tile
-constexpr int kLeast = 16;               // rows from which on tiles are the faster way
+constexpr int kLeast = 96;               // rows from which on tiles are the faster way
 constexpr int kPhase = 12;               // groups of a phase: 12 KB of integer sums
+constexpr int kFetchBlocks = 8;          // with more, the hardware fetches a panel in time
 constexpr long kBlockBytes = 512 << 10;  // activations that a thread walks for each panel
 
 // Tiles 0 and 1 hold sums, 4 and 5 activations, 6 and 7 weights.
@@ -77,12 +78,13 @@ SB_INLINE void multiply(const int8_t* q, long stride, const uint8_t* cell, int g
 // y += sums of some groups times their scales: 64 float instructions on two ports for each.
 template <bool Fetch>
 SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell, int groups,
-                           const float* scale, const float* sum, long stride, long panelBytes) {
+                           const float* scale, const float* sum, long stride,
+                           const uint8_t* next, int nextStep) {
 #pragma GCC unroll 1
   for (int g = 0; g < groups; g++, cell += kCellBytes, scale++, sum++) {
     if (Fetch) {
-      // The same half of the next panel: it lies behind this one.
-      for (int i = 0; i < kCellBytes; i += 128) __builtin_prefetch(cell + panelBytes + i, 0, 2);
+      for (int i = 0; i < kCellBytes; i += nextStep) __builtin_prefetch(next + i, 0, 2);
+      next += kCellBytes;
     }
     const auto* f = reinterpret_cast<const float*>(cell + 1024);
     const F s = load(f), m = load(f + 32);
@@ -94,7 +96,7 @@ SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell,
   }
 }
 
-// 16 rows times columns [16 * half, ..) of a panel. Fetch: the next panel comes from memory.
+// 16 rows times columns [16 * half, ..) of a panel. Fetch: prefetch a part of the next.
 template <bool Fetch>
 __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sums) {
   // The output rows may be pages apart: their lines are asked for before they are needed. To L2:
@@ -104,13 +106,15 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) y[r] = splat(0.f);
   const uint8_t* cells = t.cells + 64 * half;
+  const uint8_t* next =
+      t.cells + static_cast<long>(t.groups) * kCellBytes + 64 * (2 * t.part + half);
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups;) {
     const int phases = (t.groups - g + kPhase - 1) / kPhase;
     const int n = (t.groups - g + phases - 1) / phases;
     multiply(t.q + g * kGroup, t.qStride, cells, n, sums);
     scaleGroups<Fetch>(y, sums, cells, n, t.scale + g, t.sum + g, t.groupStride,
-                       static_cast<long>(t.groups) * kCellBytes);
+                       next + static_cast<long>(g) * kCellBytes, 128 * t.parts);
     cells += static_cast<long>(n) * kCellBytes;
     g += n;
   }
@@ -121,8 +125,10 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 // `blocks` row blocks times a panel.
 void panelBlocks(PanelTile t, int blocks) {
   alignas(64) Sums sums[kPhase];
+  t.parts = blocks <= kFetchBlocks ? blocks : 0;
   for (int b = 0; b < blocks; b++) {
-    if (b == 0) {
+    t.part = b;
+    if (t.parts > 0) {
       halfPanel<true>(t, 0, sums);
       if (t.columns > 16) halfPanel<true>(t, 1, sums);
     } else {
@@ -156,7 +162,7 @@ PanelTile tileAt(const MatmulArgs& a, int panel, int row) {
   t.outStride = a.out.stride;
   t.columns = least(kGroup, a.columns - panel * kGroup);
   t.add = a.add;
-  t.fetch = false;
+  t.part = t.parts = 0;
   return t;
 }
 

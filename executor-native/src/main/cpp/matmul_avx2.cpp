@@ -23,11 +23,6 @@ void tile(const PanelTile& t) {
   for (int r = 0; r < R; r++) y[r][0] = y[r][1] = splat(0.f);
   const uint8_t* cell = t.cells;
   for (int g = 0; g < t.groups; g++, cell += kCellBytes) {
-    if (t.fetch) {
-      for (int i = 0; i < kCellBytes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(cell + 3 * kCellBytes + i), _MM_HINT_T0);
-      }
-    }
     alignas(32) int16_t pairs[R][kGroup];
     for (int r = 0; r < R; r++) widen(t.q + r * t.qStride + g * kGroup, pairs[r]);
     __m256i c[R][4];
@@ -59,7 +54,6 @@ PanelTile shifted(PanelTile t, int rows) {
   t.spikeColumn += rows * t.groupStride;
   t.spikeValue += rows * t.groupStride;
   t.out += rows * t.outStride;
-  t.fetch = false;
   return t;
 }
 

@@ -5,9 +5,6 @@ namespace shadowbatch {
 namespace SB_ISA {
 namespace {
 
-// Cells ahead of the one in use: far enough to hide DRAM, near enough to stay in L1.
-constexpr int kFetchCells = 3;
-
 // Per group and vector of 16 columns 8 vpdpbusd and 4 float instructions, all on the same two
 // ports: at most 2/3 of the vpdpbusd peak. 12 integer and 12 float accumulators stay in registers.
 template <int R, bool Fetch>
@@ -20,6 +17,7 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
     __builtin_prefetch(t.out + r * t.outStride, 1);
     __builtin_prefetch(t.out + r * t.outStride + 16, 1);
   }
+  const long panelBytes = static_cast<long>(t.groups) * kCellBytes;
   const uint8_t* cell = t.cells;
   const int8_t* x = t.q;
   const long xs = t.qStride;
@@ -29,10 +27,8 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups; g++, cell += kCellBytes, x += kGroup, scale++, sum++) {
     if (Fetch) {
-#pragma GCC unroll 20
-      for (int i = 0; i < kCellBytes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(cell + kFetchCells * kCellBytes + i),
-                     _MM_HINT_T0);
+      for (int i = 64 * t.part; i < kCellBytes; i += 64 * t.parts) {
+        _mm_prefetch(reinterpret_cast<const char*>(cell + panelBytes + i), _MM_HINT_T1);
       }
     }
     I c[R][2];
@@ -75,7 +71,7 @@ constexpr Tile kTiles[2][kTileRows] = {
 
 }  // namespace
 
-void panelTile(const PanelTile& t, int rows) { kTiles[t.fetch][rows - 1](t); }
+void panelTile(const PanelTile& t, int rows) { kTiles[t.parts > 0][rows - 1](t); }
 
 }  // namespace SB_ISA
 }  // namespace shadowbatch

@@ -7,8 +7,9 @@
 namespace shadowbatch {
 namespace SB_ISA {
 
-SB_INLINE F expOf(F x) {
-  x = minOf(splat(87.f), maxOf(splat(-87.f), x));
+// exp(x) for x <= 87.
+SB_INLINE F expBelow(F x) {
+  x = maxOf(splat(-87.f), x);
   const F n = nearest(mul(x, splat(1.44269504f)));
   F r = fma(n, splat(-0.693147182f), x);
   r = fma(n, splat(1.90465421e-9f), r);
@@ -18,8 +19,10 @@ SB_INLINE F expOf(F x) {
   p = fma(p, r, splat(0.49999231f));
   p = fma(p, r, splat(1.f));
   p = fma(p, r, splat(1.f));
-  return mul(p, fromBits(shiftLeft(addI(toInt(n), splatI(127)), 23)));
+  return scaleByPower(p, n);
 }
+
+SB_INLINE F expOf(F x) { return expBelow(minOf(splat(87.f), x)); }
 
 SB_INLINE F silu(F x) {
   return div(x, add(splat(1.f), expOf(sub(splat(0.f), x))));

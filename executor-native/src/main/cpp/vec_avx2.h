@@ -54,10 +54,6 @@ SB_INLINE I shiftLeft(I x, int n) {
   const __m128i c = _mm_cvtsi32_si128(n);
   return {_mm256_sll_epi32(x.a, c), _mm256_sll_epi32(x.b, c)};
 }
-SB_INLINE I shiftRight(I x, int n) {
-  const __m128i c = _mm_cvtsi32_si128(n);
-  return {_mm256_srl_epi32(x.a, c), _mm256_srl_epi32(x.b, c)};
-}
 SB_INLINE I bitsOf(F x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
 SB_INLINE F fromBits(I x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 SB_INLINE F toFloat(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
@@ -66,6 +62,11 @@ SB_INLINE I toInt(F x) {
   const I ordered = {_mm256_castps_si256(_mm256_cmp_ps(x.a, x.a, _CMP_ORD_Q)),
                      _mm256_castps_si256(_mm256_cmp_ps(x.b, x.b, _CMP_ORD_Q))};
   return andI(I{_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}, ordered);
+}
+
+// x * 2^n for whole n in [-126, 127].
+SB_INLINE F scaleByPower(F x, F n) {
+  return mul(x, fromBits(shiftLeft(addI(toInt(n), splatI(127)), 23)));
 }
 
 SB_INLINE M lanesIn(int from, int to) {

@@ -31,7 +31,6 @@ SB_INLINE I andI(I a, I b) { return _mm512_and_si512(a, b); }
 SB_INLINE I orI(I a, I b) { return _mm512_or_si512(a, b); }
 SB_INLINE I maxI(I a, I b) { return _mm512_max_epi32(a, b); }
 SB_INLINE I shiftLeft(I x, int n) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(n)); }
-SB_INLINE I shiftRight(I x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
 SB_INLINE I bitsOf(F x) { return _mm512_castps_si512(x); }
 SB_INLINE F fromBits(I x) { return _mm512_castsi512_ps(x); }
 SB_INLINE F toFloat(I x) { return _mm512_cvtepi32_ps(x); }
@@ -39,6 +38,9 @@ SB_INLINE F toFloat(I x) { return _mm512_cvtepi32_ps(x); }
 SB_INLINE I toInt(F x) {
   return _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
 }
+
+// x * 2^n for whole n in [-126, 127].
+SB_INLINE F scaleByPower(F x, F n) { return _mm512_scalef_ps(x, n); }
 
 SB_INLINE M lanesIn(int from, int to) {
   const int a = from < 0 ? 0 : from > 16 ? 16 : from;

@@ -52,10 +52,6 @@ SB_INLINE I shiftLeft(I x, int n) {
   I r;
   SB_EACH(static_cast<int32_t>(static_cast<uint32_t>(x.v[i]) << n));
 }
-SB_INLINE I shiftRight(I x, int n) {
-  I r;
-  SB_EACH(static_cast<int32_t>(static_cast<uint32_t>(x.v[i]) >> n));
-}
 SB_INLINE I bitsOf(F x) {
   I r;
   std::memcpy(r.v, x.v, sizeof r.v);
@@ -71,6 +67,11 @@ SB_INLINE F toFloat(I x) { F r; SB_EACH(static_cast<float>(x.v[i])); }
 SB_INLINE I toInt(F x) {
   I r;
   SB_EACH(x.v[i] == x.v[i] ? static_cast<int32_t>(__builtin_lrintf(x.v[i])) : 0);
+}
+
+// x * 2^n for whole n in [-126, 127].
+SB_INLINE F scaleByPower(F x, F n) {
+  return mul(x, fromBits(shiftLeft(addI(toInt(n), splatI(127)), 23)));
 }
 
 SB_INLINE M lanesIn(int from, int to) { M r; SB_EACH(i >= from && i < to ? -1 : 0); }

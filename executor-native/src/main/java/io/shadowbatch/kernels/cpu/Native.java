@@ -111,4 +111,10 @@ final class Native {
 
   /** y[i] = exp(x[i]) as the kernels of an instruction set compute it. */
   static native void exp(int isa, long x, long y, long n);
+
+  /** Rate of one core; {@code what} is the ordinal of a {@link Peak}. */
+  static native double peak(int what);
+
+  /** CPU seconds of the calling thread. */
+  static native double threadSeconds();
 }
