@@ -1,7 +1,6 @@
 package io.shadowbatch.golden;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -57,16 +56,14 @@ class GoldenReferenceTest {
 
   @Test
   void tokensOfTheDefaultModelAreThoseOfItsOwnTokenizer() throws IOException {
-    Path file = RealModels.model(RealModels.SMOLLM2);
-    assumeTrue(RealModels.present(file));
+    Path file = RealModels.find(RealModels.SMOLLM2);
     checkTokens(file, own());
     checkTemplate(file, resource("/golden/prompts.jsonl"), own());
   }
 
   @Test
   void defaultModelIsNoFurtherFromFloat32ThanItsBars() throws IOException {
-    Path file = RealModels.model(RealModels.SMOLLM2);
-    assumeTrue(RealModels.present(file));
+    Path file = RealModels.find(RealModels.SMOLLM2);
     GoldenTable table = score(file, own(), KvCodec.INT8, 48);
     System.out.println(table.text("SmolLM2-135M Q4_1, own references, int8 keys and values"));
     assertThat(table.probeWorst()).isLessThan(SMOLLM2_BAR.probeWorst());
@@ -77,8 +74,7 @@ class GoldenReferenceTest {
 
   @Test
   void floatFormOfTheDefaultModelIsWithinTwoThousandths() throws IOException {
-    Path file = RealModels.model(RealModels.SMOLLM2);
-    assumeTrue(RealModels.present(file));
+    Path file = RealModels.find(RealModels.SMOLLM2);
     checkFloatForm(file, own(), 20);
   }
 
@@ -94,18 +90,16 @@ class GoldenReferenceTest {
 
   @Test
   void floatFormOfTheSecondModelIsWithinTwoThousandths() throws IOException {
-    Path file = RealModels.model(RealModels.QWEN);
+    Path file = RealModels.find(RealModels.QWEN);
     Path references = RealModels.reference(QWEN_REFERENCE);
-    assumeTrue(RealModels.present(file, references));
     checkFloatForm(file, read(references), 12);
   }
 
   /** Compares with {@code codec}, the model's default; prints what the other one gives too. */
   private static void compareAll(String model, String reference, Bar bar, KvCodec codec)
       throws IOException {
-    Path file = RealModels.model(model);
+    Path file = RealModels.find(model);
     Path references = RealModels.reference(reference);
-    assumeTrue(RealModels.present(file, references));
     List<JsonNode> prompts = read(references);
     checkTokens(file, prompts);
     checkTemplate(file, read(RealModels.reference("prompts.jsonl")), prompts);

@@ -1,13 +1,18 @@
 package io.shadowbatch.golden;
 
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
 
 /**
- * Where tests find real models and the float32 references of both: a folder of models (property or
+ * Where tests find real models and their float32 references. Models lie in a folder (property or
  * environment {@code shadowbatch.models} / {@code SHADOWBATCH_MODELS}, else the cache that the demo
- * fills) and a folder named {@code shared} beside the checkout. A test whose file is absent skips
- * and says why.
+ * fills); the default model is fetched into it once, as the demo does. References of both models
+ * are looked for in a folder named {@code shared} beside the checkout. A test whose file is absent
+ * skips and says why.
  */
 public final class RealModels {
   /** The default model of the product. */
@@ -16,37 +21,52 @@ public final class RealModels {
   /** Another family and other tensor types; for tests only. */
   public static final String QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 
+  private static final int FETCH_SECONDS = 300;
+  private static boolean fetched;
+
   private RealModels() {}
 
-  /** The folder of models. */
-  public static Path folder() {
-    String folder = setting("shadowbatch.models", "SHADOWBATCH_MODELS");
-    return folder != null
-        ? Path.of(folder)
-        : Path.of(System.getProperty("user.home"), ".cache", "shadowbatch", "models");
+  /** The path of a model; the calling test is skipped, with the reason printed, without it. */
+  public static Path find(String name) {
+    String set = setting("shadowbatch.models", "SHADOWBATCH_MODELS");
+    Path folder =
+        set != null
+            ? Path.of(set)
+            : Path.of(System.getProperty("user.home"), ".cache", "shadowbatch", "models");
+    Path file = folder.resolve(name);
+    if (!Files.exists(file) && name.equals(SMOLLM2)) fetch();
+    require(file);
+    return file;
   }
 
-  /** A model, whether it is there or not. */
-  public static Path model(String name) {
-    return folder().resolve(name);
-  }
-
-  /** A file of the founders' golden references, whether it is there or not. */
+  /** A file of the references; the calling test is skipped without it. */
   public static Path reference(String name) {
-    String shared = setting("shadowbatch.shared", "SHADOWBATCH_SHARED");
-    Path folder = shared != null ? Path.of(shared) : Path.of("..", "..", "shared");
-    return folder.resolve("golden").resolve(name);
+    String set = setting("shadowbatch.shared", "SHADOWBATCH_SHARED");
+    Path folder = set != null ? Path.of(set) : Path.of("..", "..", "shared");
+    Path file = folder.resolve("golden").resolve(name);
+    require(file);
+    return file;
   }
 
-  /** True if all files are there; prints the first that is not. */
-  public static boolean present(Path... files) {
-    for (Path file : files) {
-      if (!Files.exists(file)) {
-        System.out.println("skipped: " + file + " is absent");
-        return false;
-      }
+  private static void require(Path file) {
+    boolean there = Files.exists(file);
+    if (!there) System.out.println("skipped: " + file + " is absent");
+    assumeTrue(there, file + " is absent");
+  }
+
+  /** Runs the launcher's own fetching, once; what it says is printed. */
+  private static synchronized void fetch() {
+    if (fetched) return;
+    fetched = true;
+    Path launcher = Path.of("..", "spark-job", "bin", "shadowbatch");
+    try {
+      Process process = new ProcessBuilder(launcher.toString(), "model").inheritIO().start();
+      if (!process.waitFor(FETCH_SECONDS, TimeUnit.SECONDS)) process.destroyForcibly();
+    } catch (IOException e) {
+      System.out.println("the default model was not fetched: " + e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
-    return true;
   }
 
   private static String setting(String property, String variable) {

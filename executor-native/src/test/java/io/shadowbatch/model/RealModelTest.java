@@ -2,6 +2,7 @@ package io.shadowbatch.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shadowbatch.golden.RealModels;
 import io.shadowbatch.kernels.PackedMatrix;
 import io.shadowbatch.kernels.ReferenceKernels;
 import io.shadowbatch.tensor.DType;
@@ -11,7 +12,6 @@ import io.shadowbatch.weights.BlockCodec;
 import io.shadowbatch.weights.GgufFile;
 import io.shadowbatch.weights.GroupRow;
 import io.shadowbatch.weights.QuantType;
-import io.shadowbatch.weights.RealModels;
 import io.shadowbatch.weights.RowDecoder;
 import io.shadowbatch.weights.TensorInfo;
 import java.io.IOException;
