@@ -69,7 +69,7 @@ SB_INLINE int spike(I a, I b, float top) {
   const I zero = splatI(0);
   const I restA = selectI(lanesIn(at, at + 1), zero, a);
   const I restB = selectI(lanesIn(at - 16, at - 15), zero, b);
-  return top > 4.f * largestOf(maxI(restA, restB)) ? at : -1;
+  return top > 3.f * largestOf(maxI(restA, restB)) ? at : -1;
 }
 
 // Group g of row i of activations, from 32 floats; groups in rising order.
