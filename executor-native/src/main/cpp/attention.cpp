@@ -95,10 +95,11 @@ SB_INLINE Span spanOf(const KvArgs& kv, int position, int tile) {
           least(kTile, position + 1 - tile * kTile)};
 }
 
-// Softmax of up to kSubRows rows of scores, in place; sets the corrections.
+// Softmax of some rows of scores, in place; sets the corrections.
 SB_INLINE void softmax(Block& b, int first, int rows, const Span* spans, float* scores,
                        float* correction) {
   alignas(64) float drop[16] = {};
+  float sums[16];
   for (int r = 0; r < rows; r++) {
     float* s = scores + r * kTile;
     F top = splat(b.max[first + r]);
@@ -123,13 +124,13 @@ SB_INLINE void softmax(Block& b, int first, int rows, const Span* spans, float* 
       store(s + 16 * j, x);
       lanes = add(lanes, x);
     }
-    drop[8 + r] = sum16(lanes);
+    sums[r] = sum16(lanes);
   }
   alignas(64) float exps[16];
   store(exps, expOf(load(drop)));
   for (int r = 0; r < rows; r++) {
     correction[r] = exps[r];
-    b.sum[first + r] = __builtin_fmaf(b.sum[first + r], exps[r], drop[8 + r]);
+    b.sum[first + r] = __builtin_fmaf(b.sum[first + r], exps[r], sums[r]);
   }
 }
 
@@ -179,8 +180,8 @@ void halfRows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
               const uint8_t* tile) {
   const int d = kv.headDim;
   const auto* keys = reinterpret_cast<const uint16_t*>(tile);
-  alignas(64) float scores[kSubRows * kTile];
-  float correction[kSubRows];
+  alignas(64) float scores[kHalfRows * kTile];
+  float correction[kHalfRows];
   dotKeysHalf(rows, b.q + first * d, keys, d, scores);
   softmax(b, first, rows, spans, scores, correction);
   addValuesHalf(rows, scores, keys + kTile * d, d, correction, b.o + first * d);
@@ -188,8 +189,9 @@ void halfRows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
 
 // Rows [from, to) see tile t in the same page.
 void run(const KvArgs& kv, Block& b, int from, int to, int t, const uint8_t* tile) {
-  for (int first = from; first < to; first += kSubRows) {
-    const int rows = least(kSubRows, to - first);
+  const int most = kv.codec == kInt8 ? kSubRows : kHalfRows;
+  for (int first = from; first < to; first += most) {
+    const int rows = least(most, to - first);
     Span spans[kSubRows];
     for (int r = 0; r < rows; r++) spans[r] = spanOf(kv, b.position[first + r], t);
     if (kv.codec == kInt8) {
@@ -240,6 +242,7 @@ void attend(Pool& pool, const AttendArgs& a) {
   }
   const int blocks = static_cast<int>((all + blockRows - 1) / blockRows);
   auto items = [&](int worker, int from, int to) {
+    enterKernels();
     for (int item = from; item < to; item++) {
       const int head = item / blocks;
       // From the end: a prompt's last rows see the most.
@@ -262,6 +265,7 @@ void attend(Pool& pool, const AttendArgs& a) {
         }
       }
     }
+    leaveKernels();
   };
   parallel(pool, blocks * kv.kvHeads, 1, items);
 }

@@ -48,7 +48,7 @@ using Product = void (*)(const uint16_t*, long, int, const float*, long, const f
                          long);
 
 template <int C>
-constexpr Product kProducts[kSubRows] = {product<1, C>, product<2, C>, product<3, C>,
+constexpr Product kProducts[kHalfRows] = {product<1, C>, product<2, C>, product<3, C>,
                                          product<4, C>, product<5, C>, product<6, C>};
 
 // Columns [0, width) of the product, kWide vectors at a time.

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "ops.h"
+#include "tiles.h"
 
 namespace shadowbatch {
 namespace amx {
@@ -32,18 +33,10 @@ constexpr long kBlockBytes = 512 << 10;  // activations that a thread walks for 
 
 // Tiles 0 and 1 hold sums, 4 and 5 activations, 6 and 7 weights.
 void configureTiles() {
-  struct alignas(64) {
-    uint8_t palette = 1;
-    uint8_t startRow = 0;
-    uint8_t reserved[14] = {};
-    uint16_t columnBytes[16] = {};
-    uint8_t rows[16] = {};
-  } config;
-  for (int i = 0; i < 8; i++) {
-    config.columnBytes[i] = i == 4 || i == 5 ? 32 : 64;
-    config.rows[i] = i >= 6 ? 8 : kRows;
-  }
-  _tile_loadconfig(&config);
+  TileConfig config;
+  config.columnBytes[4] = config.columnBytes[5] = kGroup;
+  config.rows[6] = config.rows[7] = kGroup / 4;
+  loadTileConfig(config);
 }
 
 // Integer sums of a group.
