@@ -1,7 +1,6 @@
 // The integer loops of attention on AMX tiles: 16 rows against 64 tokens. A tile instruction takes
 // 64 dimensions or 64 tokens at once, so there is little float work for each, and tiles win.
 #include "attention.h"
-
 #include "tiles.h"
 
 namespace shadowbatch {
@@ -42,8 +41,8 @@ void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* queryS
              const uint8_t* keys, int d, int32_t* out) {
   if (!tiles(rows, d)) {
     for (int r = 0; r < rows; r += kVectorRows) {
-      avx512::dotKeys(least(kVectorRows, rows - r), packed + r * stride, stride, querySum + r,
-                      keys, d, out + r * kTile);
+      avx512::dotKeys(least(kVectorRows, rows - r), packed + r * stride, stride, querySum + r, keys,
+                      d, out + r * kTile);
     }
     return;
   }
