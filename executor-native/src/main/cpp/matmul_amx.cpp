@@ -73,13 +73,13 @@ SB_INLINE void multiply(const int8_t* q, long stride, const uint8_t* cell, int g
 // y += sums of some groups times their scales: 64 float instructions on two ports for each.
 template <bool Fetch>
 SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell, int groups,
-                           const float* scale, const float* sum, long stride, const uint8_t* next,
-                           int nextStep) {
+                           const float* scale, const float* sum, long stride, const uint8_t* fetch,
+                           int fetchBytes) {
 #pragma GCC unroll 1
   for (int g = 0; g < groups; g++, cell += kCellBytes, scale++, sum++) {
     if (Fetch) {
-      for (int i = 0; i < kCellBytes; i += nextStep) __builtin_prefetch(next + i, 0, 2);
-      next += kCellBytes;
+      for (int i = 0; i < fetchBytes; i += 64) __builtin_prefetch(fetch + i, 0, 2);
+      fetch += fetchBytes;
     }
     const auto* f = reinterpret_cast<const float*>(cell + 1024);
     const F s = load(f), m = load(f + 32);
@@ -101,15 +101,13 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) y[r] = splat(0.f);
   const uint8_t* cells = t.cells + 64 * half;
-  const uint8_t* next =
-      t.cells + static_cast<long>(t.groups) * kCellBytes + 64 * (2 * t.part + half);
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups;) {
     const int phases = (t.groups - g + kPhase - 1) / kPhase;
     const int n = (t.groups - g + phases - 1) / phases;
     multiply(t.q + g * kGroup, t.qStride, cells, n, sums);
     scaleGroups<Fetch>(y, sums, cells, n, t.scale + g, t.sum + g, t.groupStride,
-                       next + static_cast<long>(g) * kCellBytes, 128 * t.parts);
+                       t.fetch + static_cast<long>(g) * t.fetchBytes, t.fetchBytes);
     cells += static_cast<long>(n) * kCellBytes;
     g += n;
   }
@@ -120,16 +118,18 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 // `blocks` row blocks times a panel.
 void panelBlocks(PanelTile t, int blocks) {
   alignas(64) Sums sums[kPhase];
-  t.parts = blocks <= kFetchBlocks ? blocks : 0;
+  t.fetch = t.cells + static_cast<long>(t.groups) * kCellBytes;
+  t.fetchBytes = blocks <= kFetchBlocks ? avx512::shareOfCell(2 * blocks) : 0;
   for (int b = 0; b < blocks; b++) {
-    t.part = b;
-    if (t.parts > 0) {
+    if (t.fetchBytes > 0) {
       halfPanel<true>(t, 0, sums);
+      t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
       if (t.columns > 16) halfPanel<true>(t, 1, sums);
     } else {
       halfPanel<false>(t, 0, sums);
       if (t.columns > 16) halfPanel<false>(t, 1, sums);
     }
+    t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
     t.q += kRows * t.qStride;
     t.scale += kRows * t.groupStride;
     t.sum += kRows * t.groupStride;
@@ -151,7 +151,8 @@ PanelTile tileAt(const MatmulArgs& a, int panel, int row) {
   t.outStride = a.out.stride;
   t.columns = least(kGroup, a.columns - panel * kGroup);
   t.add = a.add;
-  t.part = t.parts = 0;
+  t.fetch = nullptr;
+  t.fetchBytes = 0;
   return t;
 }
 
