@@ -24,9 +24,7 @@ SB_INLINE F expBelow(F x) {
 
 SB_INLINE F expOf(F x) { return expBelow(minOf(splat(87.f), x)); }
 
-SB_INLINE F silu(F x) {
-  return div(x, add(splat(1.f), expOf(sub(splat(0.f), x))));
-}
+SB_INLINE F silu(F x) { return div(x, add(splat(1.f), expOf(sub(splat(0.f), x)))); }
 
 SB_INLINE I magnitudeBits(F x) { return andI(bitsOf(x), splatI(0x7fffffff)); }
 
@@ -130,8 +128,7 @@ SB_INLINE void rotate(float* x, int n, int width) {
     F v[4];
     const int count = width / 16;
     for (int j = 0; j < count; j++) {
-      v[j] = butterfly<8>(
-          butterfly<4>(butterfly<2>(butterfly<1>(load(x + base + 16 * j)))));
+      v[j] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(load(x + base + 16 * j)))));
     }
     for (int h = 1; h < count; h *= 2) {
       for (int j = 0; j < count; j++) {
