@@ -50,6 +50,10 @@ SB_INLINE I addI(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi3
 SB_INLINE I andI(I x, I y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
 SB_INLINE I orI(I x, I y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
 SB_INLINE I maxI(I x, I y) { return {_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)}; }
+SB_INLINE I shiftRight(I x, int n) {
+  const __m128i c = _mm_cvtsi32_si128(n);
+  return {_mm256_srl_epi32(x.a, c), _mm256_srl_epi32(x.b, c)};
+}
 SB_INLINE I shiftLeft(I x, int n) {
   const __m128i c = _mm_cvtsi32_si128(n);
   return {_mm256_sll_epi32(x.a, c), _mm256_sll_epi32(x.b, c)};

@@ -31,6 +31,7 @@ SB_INLINE I andI(I a, I b) { return _mm512_and_si512(a, b); }
 SB_INLINE I orI(I a, I b) { return _mm512_or_si512(a, b); }
 SB_INLINE I maxI(I a, I b) { return _mm512_max_epi32(a, b); }
 SB_INLINE I shiftLeft(I x, int n) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(n)); }
+SB_INLINE I shiftRight(I x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
 SB_INLINE I bitsOf(F x) { return _mm512_castps_si512(x); }
 SB_INLINE F fromBits(I x) { return _mm512_castsi512_ps(x); }
 SB_INLINE F toFloat(I x) { return _mm512_cvtepi32_ps(x); }

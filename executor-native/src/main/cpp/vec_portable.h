@@ -48,6 +48,10 @@ SB_INLINE I addI(I a, I b) { I r; SB_EACH(a.v[i] + b.v[i]); }
 SB_INLINE I andI(I a, I b) { I r; SB_EACH(a.v[i] & b.v[i]); }
 SB_INLINE I orI(I a, I b) { I r; SB_EACH(a.v[i] | b.v[i]); }
 SB_INLINE I maxI(I a, I b) { I r; SB_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+SB_INLINE I shiftRight(I x, int n) {
+  I r;
+  SB_EACH(static_cast<int32_t>(static_cast<uint32_t>(x.v[i]) >> n));
+}
 SB_INLINE I shiftLeft(I x, int n) {
   I r;
   SB_EACH(static_cast<int32_t>(static_cast<uint32_t>(x.v[i]) << n));
