@@ -50,15 +50,15 @@ record JobPlan(
     PrepareTask prepare = new PrepareTask(table.reader(), config.rows(), model);
     Dataset<Row> prepared =
         table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
-    long rows = count(table);
+    long rows = count(spark, table, config);
     int partitions =
         config.partitions() > 0 ? config.partitions() : PrefixOrdering.partitions(rows, slots);
     return new JobPlan(model, table, prepare, prepared, engine, rows, slots, partitions);
   }
 
-  private static long count(PromptTable table) {
+  private static long count(SparkSession spark, PromptTable table, JobConfig config) {
     try {
-      return table.rows().count();
+      return RowCount.of(table.rows(), config, spark.sparkContext().hadoopConfiguration());
     } catch (Exception e) { // Spark throws checked exceptions without saying so
       throw new JobException(Exit.INPUT, "--input: cannot be read: " + Failures.firstLine(e), e);
     }

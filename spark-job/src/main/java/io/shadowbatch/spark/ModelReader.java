@@ -29,15 +29,14 @@ final class ModelReader {
       ModelHeader header = Model.header(path);
       ModelSpec spec = header.spec();
       checkTemplate(location, spec.text().chatTemplate());
-      Tokenizer tokenizer = ModelText.tokenizer(header);
       return new ModelCard(
           location,
           name(location),
           Model.fingerprint(path, PackOptions.standard()),
           spec.family(),
           spec.text().chatTemplate(),
-          text(tokenizer, spec.text().bosId()),
-          spec.text().eosIds().isEmpty() ? null : text(tokenizer, spec.text().eosIds().get(0)),
+          text(header, spec.text().bosId()),
+          spec.text().eosIds().isEmpty() ? null : text(header, spec.text().eosIds().get(0)),
           context(spec.contextLength(), choice.contextTokens()),
           bytes(path),
           kvBytes(spec, choice.kvCodec()));
@@ -69,8 +68,11 @@ final class ModelReader {
     }
   }
 
-  private static String text(Tokenizer tokenizer, int id) {
-    return id < 0 ? null : tokenizer.decodeWithSpecials(new int[] {id}, 0, 1);
+  /** Text of a special token; a GGUF file says it without the cost of opening the tokenizer. */
+  private static String text(ModelHeader header, int id) {
+    if (id < 0) return null;
+    if (header.vocabulary() != null) return header.vocabulary().tokens()[id];
+    return ModelText.tokenizer(header).decodeWithSpecials(new int[] {id}, 0, 1);
   }
 
   private static int context(int models, int wanted) {

@@ -20,7 +20,7 @@ import org.apache.spark.sql.SparkSession;
  * @param errors rows by error code
  * @param finishes rows by finish reason
  * @param cachedTokens prompt tokens that were not computed for their row
- * @param seconds of the whole job, from reading to the last file
+ * @param seconds of the whole job, from reading the input to reading what it wrote
  */
 public record RunSummary(
     String runId,
@@ -33,7 +33,8 @@ public record RunSummary(
     long completionTokens,
     double seconds) {
 
-  static RunSummary of(SparkSession spark, String runId, String output, double seconds) {
+  /** Reads the output once; {@code begin} is the nano time at which the job began. */
+  static RunSummary of(SparkSession spark, String runId, String output, long begin) {
     Dataset<Row> groups =
         spark
             .read()
@@ -58,6 +59,7 @@ public record RunSummary(
       if (!group.getString(0).isEmpty()) errors.merge(group.getString(0), rows, Long::sum);
       if (!group.getString(1).isEmpty()) finishes.merge(group.getString(1), rows, Long::sum);
     }
+    double seconds = (System.nanoTime() - begin) / 1e9;
     return new RunSummary(
         runId, output, totals[0], errors, finishes, totals[1], totals[2], totals[3], seconds);
   }

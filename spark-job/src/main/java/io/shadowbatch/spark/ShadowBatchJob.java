@@ -86,8 +86,7 @@ public final class ShadowBatchJob {
               "reason", known.getMessage()));
       throw known;
     }
-    double seconds = (System.nanoTime() - begin) / 1e9;
-    RunSummary summary = RunSummary.of(spark, runId, output, seconds);
+    RunSummary summary = RunSummary.of(spark, runId, output, begin);
     return finished(folder, summary);
   }
 

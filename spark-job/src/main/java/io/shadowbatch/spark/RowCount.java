@@ -1,0 +1,42 @@
+package io.shadowbatch.spark;
+
+import java.io.IOException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.parquet.hadoop.ParquetFileReader;
+import org.apache.parquet.hadoop.util.HadoopInputFile;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+
+/**
+ * Counts the rows of an input: of few Parquet files by their footers, which needs no Spark job, of
+ * all else by one.
+ */
+final class RowCount {
+
+  private static final int FOOTERS_MAX = 32;
+
+  private RowCount() {}
+
+  static long of(Dataset<Row> table, JobConfig config, Configuration conf) {
+    long rows = "parquet".equals(config.input().format()) ? footers(table, conf) : -1;
+    if (rows < 0) return table.count();
+    return config.limit() == 0 ? rows : Math.min(rows, config.limit());
+  }
+
+  /** Rows by the footers, or -1 if there are many files or something cannot be read that way. */
+  private static long footers(Dataset<Row> table, Configuration conf) {
+    String[] files = table.inputFiles();
+    if (files.length > FOOTERS_MAX) return -1;
+    long rows = 0;
+    for (String file : files) {
+      try (ParquetFileReader reader =
+          ParquetFileReader.open(HadoopInputFile.fromPath(new Path(file), conf))) {
+        rows += reader.getRecordCount();
+      } catch (IOException | RuntimeException e) {
+        return -1;
+      }
+    }
+    return rows;
+  }
+}
