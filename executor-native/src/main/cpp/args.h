@@ -26,9 +26,9 @@ struct Quantised {
   float* spikeValue;
 };
 
-constexpr int kGroup = 32;       // columns of a group, rows of a panel
-constexpr int kCellBytes = 1280; // 32 x 32 integers, 32 scales, 32 mins
-constexpr int kTile = 64;        // tokens of a KV tile
+constexpr int kGroup = 32;        // columns of a group, rows of a panel
+constexpr int kCellBytes = 1280;  // 32 x 32 integers, 32 scales, 32 mins
+constexpr int kTile = 64;         // tokens of a KV tile
 
 struct EmbedArgs {
   const uint8_t* table;  // cells [panels][groups]
@@ -47,10 +47,10 @@ struct NormArgs {
 };
 
 struct MatmulArgs {
-  Quantised x;         // [rows, 32 * groups]
-  const uint8_t* w;    // cells [panels][groups]
-  const float* bias;   // [columns] or null
-  Floats out;          // [rows, columns]
+  Quantised x;        // [rows, 32 * groups]
+  const uint8_t* w;   // cells [panels][groups]
+  const float* bias;  // [columns] or null
+  Floats out;         // [rows, columns]
   int rows;
   int columns;  // of out
   int groups;

@@ -95,42 +95,39 @@ SB_INLINE Span spanOf(const KvArgs& kv, int position, int tile) {
           least(kTile, position + 1 - tile * kTile)};
 }
 
-// Softmax of up to kSubRows rows of scores, in place; sets the corrections.
-SB_INLINE void softmax(Block& b, int first, int rows, const Span* spans, float* scores,
-                       float* correction) {
-  alignas(64) float drop[16] = {};
-  for (int r = 0; r < rows; r++) {
-    float* s = scores + r * kTile;
-    F top = splat(b.max[first + r]);
-    const bool all = spans[r].to - spans[r].from == kTile;
+// Running softmax of some rows: what a tile adds, before the old sums are corrected.
+struct Softmax {
+  alignas(64) float drop[16] = {};  // old maximum less new
+  float sums[16];
+};
+
+// Scores of a row become exponentials of their distance to the new maximum, 0 outside the span.
+SB_INLINE void exponentials(F (&x)[4], const Span& span, float& max, int r, Softmax& out) {
+  const bool all = span.to - span.from == kTile;
+  F top = splat(max);
+  if (!all) {
     for (int j = 0; j < 4; j++) {
-      F x = load(s + 16 * j);
-      if (!all) {
-        x = select(lanesIn(spans[r].from - 16 * j, spans[r].to - 16 * j), x,
-                   splat(b.max[first + r]));
-      }
-      top = maxOf(x, top);
+      x[j] = select(lanesIn(span.from - 16 * j, span.to - 16 * j), x[j], splat(max));
     }
-    const float max = max16(top);
-    drop[r] = b.max[first + r] - max;
-    b.max[first + r] = max;
-    F lanes = splat(0.f);
-    for (int j = 0; j < 4; j++) {
-      F x = expBelow(sub(load(s + 16 * j), splat(max)));
-      if (!all) {
-        x = select(lanesIn(spans[r].from - 16 * j, spans[r].to - 16 * j), x, splat(0.f));
-      }
-      store(s + 16 * j, x);
-      lanes = add(lanes, x);
+  }
+  for (int j = 0; j < 4; j++) top = maxOf(x[j], top);
+  const float next = max16(top);
+  out.drop[r] = max - next;
+  max = next;
+  F lanes = splat(0.f);
+  for (int j = 0; j < 4; j++) {
+    x[j] = expBelow(sub(x[j], splat(next)));
+    if (!all) {
+      x[j] = select(lanesIn(span.from - 16 * j, span.to - 16 * j), x[j], splat(0.f));
     }
-    drop[8 + r] = sum16(lanes);
+    lanes = add(lanes, x[j]);
   }
-  alignas(64) float exps[16];
-  store(exps, expOf(load(drop)));
-  for (int r = 0; r < rows; r++) {
-    correction[r] = exps[r];
-    b.sum[first + r] = __builtin_fmaf(b.sum[first + r], exps[r], drop[8 + r]);
-  }
+  out.sums[r] = sum16(lanes);
+}
+
+SB_INLINE void correct(const Softmax& s, int rows, float* sum, float* correction) {
+  store(correction, expBelow(load(s.drop)));
+  for (int r = 0; r < rows; r++) sum[r] = __builtin_fmaf(sum[r], correction[r], s.sums[r]);
 }
 
 void int8Rows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans,
@@ -138,22 +135,22 @@ void int8Rows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
   const int d = kv.headDim;
   const auto* scales = reinterpret_cast<const float*>(tile + 2 * kTile * d);
   alignas(64) int32_t dots[kSubRows * kTile];
-  alignas(64) float scores[kSubRows * kTile];
   alignas(64) uint8_t weights[kSubRows * kWeightBytes];
-  float correction[kSubRows], back[kSubRows];
+  alignas(64) float correction[16];
+  float back[16];
   const uint8_t* packed = b.packed + first * 2L * d;
   dotKeys(rows, packed, 2L * d, b.querySum + first, tile, d, dots);
-  for (int j = 0; j < 4; j++) {
-    const F keyScale = load(scales + 16 * j);
-    for (int r = 0; r < rows; r++) {
-      store(scores + r * kTile + 16 * j, mul(toFloat(loadI(dots + r * kTile + 16 * j)),
-                                             mul(keyScale, splat(b.queryScale[first + r]))));
-    }
-  }
-  softmax(b, first, rows, spans, scores, correction);
+  Softmax softmax;
   int last = 0;
   float up = 0.f, down = 0.f;
   for (int r = 0; r < rows; r++) {
+    F x[4];
+    const F queryScale = splat(b.queryScale[first + r]);
+    for (int j = 0; j < 4; j++) {
+      const F scale = mul(load(scales + 16 * j), queryScale);
+      x[j] = mul(toFloat(loadI(dots + r * kTile + 16 * j)), scale);
+    }
+    exponentials(x, spans[r], b.max[first + r], r, softmax);
     const int to = spans[r].to;
     if (r == 0 || to != spans[r - 1].to) {
       const float top = scales[2 * kTile + to - 1];
@@ -164,13 +161,13 @@ void int8Rows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
     back[r] = down;
     I p[4];
     for (int j = 0; j < 4; j++) {
-      const F scale = mul(load(scales + kTile + 16 * j), splat(up));
-      p[j] = toInt(mul(load(scores + r * kTile + 16 * j), scale));
+      p[j] = toInt(mul(x[j], mul(load(scales + kTile + 16 * j), splat(up))));
       // Scales of tokens behind the row's last may overflow here; their weight is still 0.
       if (to != kTile) p[j] = selectI(lanesIn(0, to - 16 * j), p[j], splatI(0));
     }
     packWeights(weights + r * kWeightBytes, p);
   }
+  correct(softmax, rows, b.sum + first, correction);
   const auto* values = reinterpret_cast<const int8_t*>(tile + kTile * d);
   addValues(rows, weights, values, d, (last + 3) / 4, correction, back, b.o + first * d);
 }
@@ -179,17 +176,25 @@ void halfRows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans
               const uint8_t* tile) {
   const int d = kv.headDim;
   const auto* keys = reinterpret_cast<const uint16_t*>(tile);
-  alignas(64) float scores[kSubRows * kTile];
-  float correction[kSubRows];
+  alignas(64) float scores[kHalfRows * kTile];
+  alignas(64) float correction[16];
   dotKeysHalf(rows, b.q + first * d, keys, d, scores);
-  softmax(b, first, rows, spans, scores, correction);
+  Softmax softmax;
+  for (int r = 0; r < rows; r++) {
+    F x[4];
+    for (int j = 0; j < 4; j++) x[j] = load(scores + r * kTile + 16 * j);
+    exponentials(x, spans[r], b.max[first + r], r, softmax);
+    for (int j = 0; j < 4; j++) store(scores + r * kTile + 16 * j, x[j]);
+  }
+  correct(softmax, rows, b.sum + first, correction);
   addValuesHalf(rows, scores, keys + kTile * d, d, correction, b.o + first * d);
 }
 
 // Rows [from, to) see tile t in the same page.
 void run(const KvArgs& kv, Block& b, int from, int to, int t, const uint8_t* tile) {
-  for (int first = from; first < to; first += kSubRows) {
-    const int rows = least(kSubRows, to - first);
+  const int most = kv.codec == kInt8 ? kSubRows : kHalfRows;
+  for (int first = from; first < to; first += most) {
+    const int rows = least(most, to - first);
     Span spans[kSubRows];
     for (int r = 0; r < rows; r++) spans[r] = spanOf(kv, b.position[first + r], t);
     if (kv.codec == kInt8) {
@@ -240,6 +245,7 @@ void attend(Pool& pool, const AttendArgs& a) {
   }
   const int blocks = static_cast<int>((all + blockRows - 1) / blockRows);
   auto items = [&](int worker, int from, int to) {
+    enterKernels();
     for (int item = from; item < to; item++) {
       const int head = item / blocks;
       // From the end: a prompt's last rows see the most.
@@ -262,6 +268,7 @@ void attend(Pool& pool, const AttendArgs& a) {
         }
       }
     }
+    leaveKernels();
   };
   parallel(pool, blocks * kv.kvHeads, 1, items);
 }

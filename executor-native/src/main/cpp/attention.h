@@ -1,4 +1,4 @@
-// The integer loops of attention over one tile of 64 tokens, for up to kBlockRows query rows. Each
+// The integer loops of attention over one tile of 64 tokens, for up to kSubRows query rows. Each
 // instruction set keeps queries and weights in the form it multiplies, in slots of fixed size.
 #pragma once
 #include "numeric.h"
@@ -9,8 +9,14 @@
 namespace shadowbatch {
 namespace SB_ISA {
 
-constexpr int kSubRows = 6;             // rows that go through a tile together
-constexpr int kWeightBytes = 2 * kTile; // of the packed weights of a row
+// Rows that go through a tile together: what the registers, or the tiles of AMX, hold.
+#if defined(SB_AMX)
+constexpr int kSubRows = 16;
+#else
+constexpr int kSubRows = 6;
+#endif
+constexpr int kHalfRows = 6;             // the same for half-precision keys and values
+constexpr int kWeightBytes = 2 * kTile;  // of the packed weights of a row
 constexpr int kMaxDim = 256;
 
 // 16 query integers in [-127, 127] from dimension i on, into the packed query of a row (2 bytes a
@@ -19,6 +25,10 @@ void packQuery(uint8_t* packed, int i, I q);
 
 // The 64 weights in [0, 32767] of a row.
 SB_INLINE void packWeights(uint8_t* packed, const I (&p)[4]);
+
+// Around a run of the next two on one thread.
+void enterKernels();
+void leaveKernels();
 
 // out[r][64] = dot products of rows with the tile's keys; querySum[r] is the sum of r's integers.
 void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,

@@ -29,8 +29,8 @@ void values(const int16_t* p, const int8_t* v, int d, int quads, const float* co
             const float* back, float* o) {
   __m256i c[R][2];
   for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm256_setzero_si256();
-  dotQuads<R, 2, Bytes::kSigned>(reinterpret_cast<const uint8_t*>(v), 4L * d, quads, p,
-                                 kPairStride, c);
+  dotQuads<R, 2, Bytes::kSigned>(reinterpret_cast<const uint8_t*>(v), 4L * d, quads, p, kPairStride,
+                                 c);
   for (int r = 0; r < R; r++) {
     const F sum = mul(toFloat(I{c[r][0], c[r][1]}), splat(back[r]));
     store(o + r * d, fma(load(o + r * d), splat(correction[r]), sum));
@@ -38,6 +38,9 @@ void values(const int16_t* p, const int8_t* v, int d, int quads, const float* co
 }
 
 }  // namespace
+
+void enterKernels() {}
+void leaveKernels() {}
 
 void packQuery(uint8_t* packed, int i, I q) {
   storePairs(reinterpret_cast<int16_t*>(packed) + i, q);

@@ -21,8 +21,8 @@ __attribute__((noinline)) void product(const uint16_t* table, long tableStride, 
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
     for (int j = 0; j < C; j++) {
-      acc[r][j] = scale == nullptr ? splat(0.f)
-                                   : mul(load(y + r * yStride + 16 * j), splat(scale[r]));
+      acc[r][j] =
+          scale == nullptr ? splat(0.f) : mul(load(y + r * yStride + 16 * j), splat(scale[r]));
     }
   }
 #pragma GCC unroll 1
@@ -48,8 +48,8 @@ using Product = void (*)(const uint16_t*, long, int, const float*, long, const f
                          long);
 
 template <int C>
-constexpr Product kProducts[kSubRows] = {product<1, C>, product<2, C>, product<3, C>,
-                                         product<4, C>, product<5, C>, product<6, C>};
+constexpr Product kProducts[kHalfRows] = {product<1, C>, product<2, C>, product<3, C>,
+                                          product<4, C>, product<5, C>, product<6, C>};
 
 // Columns [0, width) of the product, kWide vectors at a time.
 void wide(int rows, int width, const uint16_t* table, int n, const float* x, long xStride,

@@ -3,6 +3,9 @@
 namespace shadowbatch {
 namespace SB_ISA {
 
+void enterKernels() {}
+void leaveKernels() {}
+
 void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
 
 void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,

@@ -51,8 +51,8 @@ SB_INLINE void dotQuads(const uint8_t* w, long quadStride, int quads, const int1
       const __m256i v = loadInts(w + 32 * c);
       const __m256i lo = evenBytes<B>(v), hi = oddBytes<B>(v);
       for (int r = 0; r < R; r++) {
-        const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(lo, even[r]),
-                                             _mm256_madd_epi16(hi, odd[r]));
+        const __m256i sum =
+            _mm256_add_epi32(_mm256_madd_epi16(lo, even[r]), _mm256_madd_epi16(hi, odd[r]));
         acc[r][c] = _mm256_add_epi32(acc[r][c], sum);
       }
     }

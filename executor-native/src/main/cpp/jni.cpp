@@ -283,12 +283,11 @@ SB_JNI(void, argmax)(JNIEnv* env, jclass, jlong handle, jlong x, jlong xStride, 
 }
 
 SB_JNI(void, matmul)(JNIEnv* env, jclass, jlong handle, jlongArray x, jlong w, jlong bias,
-                     jlong out, jlong outStride, jint rows, jint columns, jint groups,
-                     jboolean add) {
+                     jlong out, jlong outStride, jint rows, jint columns, jint groups, jint store) {
   onContext(env, handle, [&](Context& c) {
     Longs a(env, x);
     c.ops.matmul(c.pool, {quantised(a), at<uint8_t>(w), at<float>(bias), floats(out, outStride),
-                          rows, columns, groups, add != JNI_FALSE});
+                          rows, columns, groups, store != 0});
   });
 }
 
@@ -310,8 +309,7 @@ SB_JNI(void, attend)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlon
   onContext(env, handle, [&](Context& c) {
     Longs t(env, tensors);
     Step step(env, shape, scale, positions, firstRows, pages, firstPages, c);
-    c.ops.attend(c.pool,
-                 {step.kv, floats(t[0], t[1]), floats(t[2], t[3]), floats(t[4], t[5])});
+    c.ops.attend(c.pool, {step.kv, floats(t[0], t[1]), floats(t[2], t[3]), floats(t[4], t[5])});
   });
 }
 

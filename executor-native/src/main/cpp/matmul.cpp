@@ -24,7 +24,8 @@ void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
   t.add = a.add;
   // Equal tiles rather than full ones and a remainder: 8 rows are 4 + 4.
   const int tiles = (to - from + kTileRows - 1) / kTileRows;
-  t.parts = tiles <= kFetchTiles ? tiles : 0;
+  t.fetch = t.cells + static_cast<long>(a.groups) * kCellBytes;
+  t.fetchBytes = tiles <= kFetchTiles ? shareOfCell(tiles) : 0;
   for (int i = 0; i < tiles; i++) {
     const int begin = from + static_cast<int>(static_cast<long>(to - from) * i / tiles);
     const int end = from + static_cast<int>(static_cast<long>(to - from) * (i + 1) / tiles);
@@ -35,8 +36,8 @@ void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
     t.spikeColumn = a.x.spikeColumn + begin * a.x.groupStride;
     t.spikeValue = a.x.spikeValue + begin * a.x.groupStride;
     t.out = a.out.row(begin) + panel * kGroup;
-    t.part = i;
     panelTile(t, end - begin);
+    t.fetch += static_cast<long>(a.groups) * t.fetchBytes;
   }
 }
 

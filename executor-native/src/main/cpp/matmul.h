@@ -23,11 +23,14 @@ struct PanelTile {
   long outStride;
   int columns;  // 1..32 of out
   bool add;
-  // The next panel's lines number `part`, `part + parts`, .. of each cell are prefetched with this
-  // tile, so that it comes from memory while this panel's tiles are computed; parts 0: none.
-  int part;
-  int parts;
+  // Prefetched with each group, onwards from `fetch`: this tile's share of the next panel, so that
+  // it comes from memory while this panel's tiles are computed; fetchBytes 0: nothing.
+  const uint8_t* fetch;
+  int fetchBytes;
 };
+
+// Bytes of a cell, in whole lines, that each of `parts` tiles prefetches.
+SB_INLINE int shareOfCell(int parts) { return (kCellBytes / 64 + parts - 1) / parts * 64; }
 
 // rows in 1..kTileRows.
 void panelTile(const PanelTile& t, int rows);

@@ -1,12 +1,12 @@
-// The product on AMX tiles: the integer sums of 16 x 16 outputs over a group of 32 columns come from
-// one tdpbsud, the float work is that of every other instruction set. Measured on Sapphire Rapids,
-// tile and vector instructions do not overlap: tiles take 21 ns for a group of 16 x 32 outputs,
-// floats 22, both 45 in phases of a dozen groups and 48 interleaved. So phases it is.
-#include "matmul.h"
-
+// The product on AMX tiles: the integer sums of 16 x 16 outputs over a group of 32 columns come
+// from one tdpbsud, the float work is that of every other instruction set. Measured on Sapphire
+// Rapids, tile and vector instructions do not overlap: tiles take 21 ns for a group of 16 x 32
+// outputs, floats 22, both 45 in phases of a dozen groups and 48 interleaved. So phases it is.
 #include <immintrin.h>
 
+#include "matmul.h"
 #include "ops.h"
+#include "tiles.h"
 
 namespace shadowbatch {
 namespace amx {
@@ -24,26 +24,21 @@ using avx512::splat;
 using avx512::store;
 using avx512::toFloat;
 
-constexpr int kRows = 16;                // of a tile
-constexpr int kLeast = 96;               // rows from which on tiles are the faster way
+constexpr int kRows = 16;   // of a tile
+constexpr int kLeast = 96;  // rows from which on tiles are the faster way
+// Output rows of the head are so far apart that 16 at a time miss in the TLB: 38 against 35 ms for
+// 256 rows of 49152 columns.
+constexpr int kColumnsMost = 16384;
 constexpr int kPhase = 12;               // groups of a phase: 12 KB of integer sums
 constexpr int kFetchBlocks = 8;          // with more, the hardware fetches a panel in time
 constexpr long kBlockBytes = 512 << 10;  // activations that a thread walks for each panel
 
 // Tiles 0 and 1 hold sums, 4 and 5 activations, 6 and 7 weights.
 void configureTiles() {
-  struct alignas(64) {
-    uint8_t palette = 1;
-    uint8_t startRow = 0;
-    uint8_t reserved[14] = {};
-    uint16_t columnBytes[16] = {};
-    uint8_t rows[16] = {};
-  } config;
-  for (int i = 0; i < 8; i++) {
-    config.columnBytes[i] = i == 4 || i == 5 ? 32 : 64;
-    config.rows[i] = i >= 6 ? 8 : kRows;
-  }
-  _tile_loadconfig(&config);
+  TileConfig config;
+  config.columnBytes[4] = config.columnBytes[5] = kGroup;
+  config.rows[6] = config.rows[7] = kGroup / 4;
+  loadTileConfig(config);
 }
 
 // Integer sums of a group.
@@ -78,13 +73,13 @@ SB_INLINE void multiply(const int8_t* q, long stride, const uint8_t* cell, int g
 // y += sums of some groups times their scales: 64 float instructions on two ports for each.
 template <bool Fetch>
 SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell, int groups,
-                           const float* scale, const float* sum, long stride,
-                           const uint8_t* next, int nextStep) {
+                           const float* scale, const float* sum, long stride, const uint8_t* fetch,
+                           int fetchBytes) {
 #pragma GCC unroll 1
   for (int g = 0; g < groups; g++, cell += kCellBytes, scale++, sum++) {
     if (Fetch) {
-      for (int i = 0; i < kCellBytes; i += nextStep) __builtin_prefetch(next + i, 0, 2);
-      next += kCellBytes;
+      for (int i = 0; i < fetchBytes; i += 64) __builtin_prefetch(fetch + i, 0, 2);
+      fetch += fetchBytes;
     }
     const auto* f = reinterpret_cast<const float*>(cell + 1024);
     const F s = load(f), m = load(f + 32);
@@ -106,15 +101,13 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) y[r] = splat(0.f);
   const uint8_t* cells = t.cells + 64 * half;
-  const uint8_t* next =
-      t.cells + static_cast<long>(t.groups) * kCellBytes + 64 * (2 * t.part + half);
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups;) {
     const int phases = (t.groups - g + kPhase - 1) / kPhase;
     const int n = (t.groups - g + phases - 1) / phases;
     multiply(t.q + g * kGroup, t.qStride, cells, n, sums);
     scaleGroups<Fetch>(y, sums, cells, n, t.scale + g, t.sum + g, t.groupStride,
-                       next + static_cast<long>(g) * kCellBytes, 128 * t.parts);
+                       t.fetch + static_cast<long>(g) * t.fetchBytes, t.fetchBytes);
     cells += static_cast<long>(n) * kCellBytes;
     g += n;
   }
@@ -125,16 +118,18 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 // `blocks` row blocks times a panel.
 void panelBlocks(PanelTile t, int blocks) {
   alignas(64) Sums sums[kPhase];
-  t.parts = blocks <= kFetchBlocks ? blocks : 0;
+  t.fetch = t.cells + static_cast<long>(t.groups) * kCellBytes;
+  t.fetchBytes = blocks <= kFetchBlocks ? avx512::shareOfCell(2 * blocks) : 0;
   for (int b = 0; b < blocks; b++) {
-    t.part = b;
-    if (t.parts > 0) {
+    if (t.fetchBytes > 0) {
       halfPanel<true>(t, 0, sums);
+      t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
       if (t.columns > 16) halfPanel<true>(t, 1, sums);
     } else {
       halfPanel<false>(t, 0, sums);
       if (t.columns > 16) halfPanel<false>(t, 1, sums);
     }
+    t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
     t.q += kRows * t.qStride;
     t.scale += kRows * t.groupStride;
     t.sum += kRows * t.groupStride;
@@ -162,14 +157,15 @@ PanelTile tileAt(const MatmulArgs& a, int panel, int row) {
   t.outStride = a.out.stride;
   t.columns = least(kGroup, a.columns - panel * kGroup);
   t.add = a.add;
-  t.part = t.parts = 0;
+  t.fetch = nullptr;
+  t.fetchBytes = 0;
   return t;
 }
 
 }  // namespace
 
 void matmul(Pool& pool, const MatmulArgs& a) {
-  if (a.rows < kLeast) {
+  if (a.rows < kLeast || a.columns > kColumnsMost) {
     avx512::matmul(pool, a);
     return;
   }

@@ -17,7 +17,7 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
     __builtin_prefetch(t.out + r * t.outStride, 1);
     __builtin_prefetch(t.out + r * t.outStride + 16, 1);
   }
-  const long panelBytes = static_cast<long>(t.groups) * kCellBytes;
+  const uint8_t* fetch = t.fetch;
   const uint8_t* cell = t.cells;
   const int8_t* x = t.q;
   const long xs = t.qStride;
@@ -27,9 +27,10 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups; g++, cell += kCellBytes, x += kGroup, scale++, sum++) {
     if (Fetch) {
-      for (int i = 64 * t.part; i < kCellBytes; i += 64 * t.parts) {
-        _mm_prefetch(reinterpret_cast<const char*>(cell + panelBytes + i), _MM_HINT_T1);
+      for (int i = 0; i < t.fetchBytes; i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(fetch + i), _MM_HINT_T1);
       }
+      fetch += t.fetchBytes;
     }
     I c[R][2];
 #pragma GCC unroll 6
@@ -71,7 +72,7 @@ constexpr Tile kTiles[2][kTileRows] = {
 
 }  // namespace
 
-void panelTile(const PanelTile& t, int rows) { kTiles[t.parts > 0][rows - 1](t); }
+void panelTile(const PanelTile& t, int rows) { kTiles[t.fetchBytes > 0][rows - 1](t); }
 
 }  // namespace SB_ISA
 }  // namespace shadowbatch

@@ -12,8 +12,8 @@ void rmsNorm(Pool& pool, const NormArgs& a, Quantised out) {
       const F r = splat(inverseRms(sumOfSquares(x, d), d, a.eps));
       for (int k = 0; k < d; k += kGroup) {
         const F lo = mul(mul(load(x + k), r), load(a.weight + k));
-        const F hi = k + 16 < d ? mul(mul(load(x + k + 16), r), load(a.weight + k + 16))
-                                : splat(0.f);
+        const F hi =
+            k + 16 < d ? mul(mul(load(x + k + 16), r), load(a.weight + k + 16)) : splat(0.f);
         writeGroup(lo, hi, out, i, k / kGroup);
       }
     }

@@ -24,9 +24,7 @@ SB_INLINE F expBelow(F x) {
 
 SB_INLINE F expOf(F x) { return expBelow(minOf(splat(87.f), x)); }
 
-SB_INLINE F silu(F x) {
-  return div(x, add(splat(1.f), expOf(sub(splat(0.f), x))));
-}
+SB_INLINE F silu(F x) { return div(x, add(splat(1.f), expOf(sub(splat(0.f), x)))); }
 
 SB_INLINE I magnitudeBits(F x) { return andI(bitsOf(x), splatI(0x7fffffff)); }
 
@@ -69,7 +67,7 @@ SB_INLINE int spike(I a, I b, float top) {
   const I zero = splatI(0);
   const I restA = selectI(lanesIn(at, at + 1), zero, a);
   const I restB = selectI(lanesIn(at - 16, at - 15), zero, b);
-  return top > 4.f * largestOf(maxI(restA, restB)) ? at : -1;
+  return top > 3.f * largestOf(maxI(restA, restB)) ? at : -1;
 }
 
 // Group g of row i of activations, from 32 floats; groups in rising order.
@@ -130,8 +128,7 @@ SB_INLINE void rotate(float* x, int n, int width) {
     F v[4];
     const int count = width / 16;
     for (int j = 0; j < count; j++) {
-      v[j] = butterfly<8>(
-          butterfly<4>(butterfly<2>(butterfly<1>(load(x + base + 16 * j)))));
+      v[j] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(load(x + base + 16 * j)))));
     }
     for (int h = 1; h < count; h *= 2) {
       for (int j = 0; j < count; j++) {

@@ -4,6 +4,9 @@
 #include <cstdint>
 
 #include "peak.h"
+#if defined(SB_PEAK_TILES)
+#include "tiles.h"
+#endif
 
 namespace shadowbatch {
 namespace {
@@ -32,14 +35,8 @@ double best(double work, Loop loop) {
 namespace amx {
 
 double tileRate() {
-  struct alignas(64) {
-    uint8_t palette = 1;
-    uint8_t startRow = 0;
-    uint8_t reserved[14] = {};
-    uint16_t columnBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
-  _tile_loadconfig(&config);
+  const TileConfig config;
+  loadTileConfig(config);
   const double rate = best(kLoops / 4 * 4 * 2.0 * 16 * 16 * 64, [] {
     for (long i = 0; i < kLoops / 4; i++) {
       _tile_dpbsud(0, 4, 6);

@@ -91,7 +91,9 @@ void Pool::open(int items, int grain, Body body, void* context) {
   done_.store(0, std::memory_order_relaxed);
   ticket_.store(job << 32, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) {
-    { std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+    }
     opened_.notify_all();
   }
 }
@@ -119,7 +121,9 @@ bool Pool::takeChunk(int worker) {
     body(context, worker, static_cast<int>(from), static_cast<int>(from + count));
     const int done = done_.fetch_add(static_cast<int>(count), std::memory_order_seq_cst) + count;
     if (done == items && worker != 0 && callerSleeps_.load(std::memory_order_seq_cst)) {
-      { std::lock_guard<std::mutex> lock(mutex_); }
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+      }
       finished_.notify_all();
     }
     return true;

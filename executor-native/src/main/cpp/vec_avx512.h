@@ -36,9 +36,7 @@ SB_INLINE I bitsOf(F x) { return _mm512_castps_si512(x); }
 SB_INLINE F fromBits(I x) { return _mm512_castsi512_ps(x); }
 SB_INLINE F toFloat(I x) { return _mm512_cvtepi32_ps(x); }
 // Nearest integer, ties to even; 0 where x is not a number.
-SB_INLINE I toInt(F x) {
-  return _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
-}
+SB_INLINE I toInt(F x) { return _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x); }
 
 // x * 2^n for whole n in [-126, 127].
 SB_INLINE F scaleByPower(F x, F n) { return _mm512_scalef_ps(x, n); }

@@ -13,10 +13,10 @@ struct I {
 };
 using M = I;
 
-#define SB_EACH(expression)             \
-  for (int i = 0; i < 16; i++) {        \
-    r.v[i] = (expression);              \
-  }                                     \
+#define SB_EACH(expression)      \
+  for (int i = 0; i < 16; i++) { \
+    r.v[i] = (expression);       \
+  }                              \
   return r
 
 SB_INLINE F load(const float* p) {
@@ -25,17 +25,47 @@ SB_INLINE F load(const float* p) {
   return r;
 }
 SB_INLINE void store(float* p, F x) { std::memcpy(p, x.v, sizeof x.v); }
-SB_INLINE F splat(float x) { F r; SB_EACH(x); }
-SB_INLINE F add(F a, F b) { F r; SB_EACH(a.v[i] + b.v[i]); }
-SB_INLINE F sub(F a, F b) { F r; SB_EACH(a.v[i] - b.v[i]); }
-SB_INLINE F mul(F a, F b) { F r; SB_EACH(a.v[i] * b.v[i]); }
-SB_INLINE F div(F a, F b) { F r; SB_EACH(a.v[i] / b.v[i]); }
-SB_INLINE F fma(F a, F b, F c) { F r; SB_EACH(__builtin_fmaf(a.v[i], b.v[i], c.v[i])); }
-SB_INLINE F fms(F a, F b, F c) { F r; SB_EACH(__builtin_fmaf(a.v[i], b.v[i], -c.v[i])); }
+SB_INLINE F splat(float x) {
+  F r;
+  SB_EACH(x);
+}
+SB_INLINE F add(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] + b.v[i]);
+}
+SB_INLINE F sub(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] - b.v[i]);
+}
+SB_INLINE F mul(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] * b.v[i]);
+}
+SB_INLINE F div(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] / b.v[i]);
+}
+SB_INLINE F fma(F a, F b, F c) {
+  F r;
+  SB_EACH(__builtin_fmaf(a.v[i], b.v[i], c.v[i]));
+}
+SB_INLINE F fms(F a, F b, F c) {
+  F r;
+  SB_EACH(__builtin_fmaf(a.v[i], b.v[i], -c.v[i]));
+}
 // a > b ? a : b, so b if one of them is not a number.
-SB_INLINE F maxOf(F a, F b) { F r; SB_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-SB_INLINE F minOf(F a, F b) { F r; SB_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
-SB_INLINE F nearest(F x) { F r; SB_EACH(__builtin_rintf(x.v[i])); }
+SB_INLINE F maxOf(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+SB_INLINE F minOf(F a, F b) {
+  F r;
+  SB_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+SB_INLINE F nearest(F x) {
+  F r;
+  SB_EACH(__builtin_rintf(x.v[i]));
+}
 
 SB_INLINE I loadI(const int32_t* p) {
   I r;
@@ -43,11 +73,26 @@ SB_INLINE I loadI(const int32_t* p) {
   return r;
 }
 SB_INLINE void storeI(int32_t* p, I x) { std::memcpy(p, x.v, sizeof x.v); }
-SB_INLINE I splatI(int x) { I r; SB_EACH(x); }
-SB_INLINE I addI(I a, I b) { I r; SB_EACH(a.v[i] + b.v[i]); }
-SB_INLINE I andI(I a, I b) { I r; SB_EACH(a.v[i] & b.v[i]); }
-SB_INLINE I orI(I a, I b) { I r; SB_EACH(a.v[i] | b.v[i]); }
-SB_INLINE I maxI(I a, I b) { I r; SB_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+SB_INLINE I splatI(int x) {
+  I r;
+  SB_EACH(x);
+}
+SB_INLINE I addI(I a, I b) {
+  I r;
+  SB_EACH(a.v[i] + b.v[i]);
+}
+SB_INLINE I andI(I a, I b) {
+  I r;
+  SB_EACH(a.v[i] & b.v[i]);
+}
+SB_INLINE I orI(I a, I b) {
+  I r;
+  SB_EACH(a.v[i] | b.v[i]);
+}
+SB_INLINE I maxI(I a, I b) {
+  I r;
+  SB_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
 SB_INLINE I shiftRight(I x, int n) {
   I r;
   SB_EACH(static_cast<int32_t>(static_cast<uint32_t>(x.v[i]) >> n));
@@ -66,7 +111,10 @@ SB_INLINE F fromBits(I x) {
   std::memcpy(r.v, x.v, sizeof r.v);
   return r;
 }
-SB_INLINE F toFloat(I x) { F r; SB_EACH(static_cast<float>(x.v[i])); }
+SB_INLINE F toFloat(I x) {
+  F r;
+  SB_EACH(static_cast<float>(x.v[i]));
+}
 // Nearest integer, ties to even; 0 where x is not a number.
 SB_INLINE I toInt(F x) {
   I r;
@@ -78,9 +126,18 @@ SB_INLINE F scaleByPower(F x, F n) {
   return mul(x, fromBits(shiftLeft(addI(toInt(n), splatI(127)), 23)));
 }
 
-SB_INLINE M lanesIn(int from, int to) { M r; SB_EACH(i >= from && i < to ? -1 : 0); }
-SB_INLINE F select(M m, F yes, F no) { F r; SB_EACH(m.v[i] ? yes.v[i] : no.v[i]); }
-SB_INLINE I selectI(M m, I yes, I no) { I r; SB_EACH(m.v[i] ? yes.v[i] : no.v[i]); }
+SB_INLINE M lanesIn(int from, int to) {
+  M r;
+  SB_EACH(i >= from && i < to ? -1 : 0);
+}
+SB_INLINE F select(M m, F yes, F no) {
+  F r;
+  SB_EACH(m.v[i] ? yes.v[i] : no.v[i]);
+}
+SB_INLINE I selectI(M m, I yes, I no) {
+  I r;
+  SB_EACH(m.v[i] ? yes.v[i] : no.v[i]);
+}
 // Bit i: a[i] == b[i].
 SB_INLINE int equalBits(F a, F b) {
   int bits = 0;
@@ -90,7 +147,10 @@ SB_INLINE int equalBits(F a, F b) {
 
 // Lane i of the result is lane i ^ H of x.
 template <int H>
-SB_INLINE F swapped(F x) { F r; SB_EACH(x.v[i ^ H]); }
+SB_INLINE F swapped(F x) {
+  F r;
+  SB_EACH(x.v[i ^ H]);
+}
 
 // Low bytes of the lanes.
 SB_INLINE void storeBytes(void* p, I x) {
@@ -137,7 +197,10 @@ SB_INLINE float floatOfHalf(uint16_t half) {
   return floatOfBits(sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) |
                      fraction << 13);
 }
-SB_INLINE F loadHalf(const uint16_t* p) { F r; SB_EACH(floatOfHalf(p[i])); }
+SB_INLINE F loadHalf(const uint16_t* p) {
+  F r;
+  SB_EACH(floatOfHalf(p[i]));
+}
 SB_INLINE void storeHalf(uint16_t* p, F x) {
   for (int i = 0; i < 16; i++) p[i] = halfOf(x.v[i]);
 }

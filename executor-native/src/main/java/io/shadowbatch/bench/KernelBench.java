@@ -26,7 +26,7 @@ import java.util.Random;
  * Times the CPU kernels against what one core can do and prints an aligned line for each result.
  * One thread is timed by its CPU time, several by the clock; the best of several rounds counts.
  *
- * <pre>[-Dshadowbatch.bench=product|attention] KernelBench [threads [isa ..]]</pre>
+ * <pre>[-Dshadowbatch.bench=product|attention|rows] KernelBench [threads [isa ..]]</pre>
  */
 public final class KernelBench implements AutoCloseable {
   private static final long SEED = 1;
@@ -54,7 +54,7 @@ public final class KernelBench implements AutoCloseable {
   }
 
   public static void main(String[] args) {
-    String parts = System.getProperty("shadowbatch.bench", "product attention");
+    String parts = System.getProperty("shadowbatch.bench", "product attention rows");
     int most = args.length > 0 ? Integer.parseInt(args[0]) : 2;
     List<Isa> isas = new ArrayList<>();
     for (int i = 1; i < args.length; i++) isas.add(Isa.valueOf(args[i].toUpperCase(Locale.ROOT)));
@@ -65,7 +65,8 @@ public final class KernelBench implements AutoCloseable {
     double dot = Peak.DOT.measure();
     double tile = Peak.TILE.measure();
     System.out.printf(
-        "peaks of one core: vpdpbusd %.0f GOP/s, tdpbsud %.0f GOP/s, fma %.0f GF/s, read %.1f GB/s%n",
+        "peaks of one core: vpdpbusd %.0f GOP/s, tdpbsud %.0f GOP/s, fma %.0f GF/s, "
+            + "read %.1f GB/s%n",
         dot / 1e9, tile / 1e9, Peak.FLOAT.measure() / 1e9, Peak.READ.measure() / 1e9);
     System.out.printf(
         "limit of the vpdpbusd product with scale and min: %.0f GOP/s (%.1f %%)%n",
@@ -75,6 +76,7 @@ public final class KernelBench implements AutoCloseable {
         try (KernelBench bench = new KernelBench(isa, threads, dot, tile)) {
           if (parts.contains("product")) bench.products();
           if (parts.contains("attention")) bench.attention();
+          if (parts.contains("rows")) bench.rowOperations();
         }
       }
     }
@@ -143,6 +145,52 @@ public final class KernelBench implements AutoCloseable {
     }
   }
 
+  /** The operations around the products, for 256 rows of a model of width 576. */
+  private void rowOperations() {
+    int rows = 256;
+    Activations narrow =
+        kernels.activations(storage(kernels.activationBytes(rows, 576)), rows, 576);
+    Activations wide =
+        kernels.activations(storage(kernels.activationBytes(rows, 1536)), rows, 1536);
+    Tensor x = floats(rows, 576);
+    Tensor weight = floats(1, 576);
+    Tensor gateUp = floats(rows, 3072);
+    int[] ids = new int[rows];
+    report("rmsNorm 256 x 576", best(() -> kernels.rmsNorm(x, weight, 1e-5f, narrow)));
+    report("quantize 256 x 576", best(() -> kernels.quantize(x, narrow)));
+    report("swiGlu 256 x 1536", best(() -> kernels.swiGlu(gateUp, wide)));
+    report("argmax 256 x 3072", best(() -> kernels.argmax(gateUp, ids)));
+    for (KvCodec codec : List.of(KvCodec.FP16, KvCodec.INT8)) {
+      AttentionShape shape = new AttentionShape(new KvLayout(codec, 1, 3, 64), 9, 0.125f, 0);
+      RopeTable rope = RopeTable.of(kernels, new double[32], rows);
+      Tensor[] pages = new Tensor[rows / KvLayout.TILE];
+      for (int i = 0; i < pages.length; i++) pages[i] = page(shape.layout());
+      Tensor k = floats(rows, 192);
+      Tensor v = floats(rows, 192);
+      TokenBatch batch = batch(rows);
+      KvView view = view(shape, pages, rows);
+      report(
+          "append 256 x 3 x 64 " + codec,
+          best(() -> kernels.append(shape, 0, k, v, batch, view, rope)));
+    }
+    free();
+  }
+
+  private void report(String what, double seconds) {
+    System.out.printf("%-22s %-30s %9.1f us%n", kernels.describe(), what, seconds * 1e6);
+  }
+
+  private static TokenBatch batch(int rows) {
+    int[] positions = new int[rows];
+    for (int i = 0; i < rows; i++) positions[i] = i;
+    return new TokenBatch(
+        rows, new int[rows], positions, List.of(new Slice(0, 0, rows)), new int[0]);
+  }
+
+  private static KvView view(AttentionShape shape, Tensor[] pages, int rows) {
+    return new KvView(shape.layout(), List.of(List.of(KvSegment.dense(pages, 0, rows))));
+  }
+
   /** One layer of 9 query heads over 3 KV heads of 64. */
   private double attend(KvCodec codec, int rows, int context, boolean sequences) {
     KvLayout layout = new KvLayout(codec, 1, 3, 64);
@@ -170,12 +218,8 @@ public final class KernelBench implements AutoCloseable {
   }
 
   private void fill(AttentionShape shape, Tensor[] pages, int length, RopeTable rope) {
-    int[] positions = new int[length];
-    for (int i = 0; i < length; i++) positions[i] = i;
-    TokenBatch batch =
-        new TokenBatch(
-            length, new int[length], positions, List.of(new Slice(0, 0, length)), new int[0]);
-    KvView view = new KvView(shape.layout(), List.of(List.of(KvSegment.dense(pages, 0, length))));
+    TokenBatch batch = batch(length);
+    KvView view = view(shape, pages, length);
     kernels.append(shape, 0, floats(length, 192), floats(length, 192), batch, view, rope);
   }
 

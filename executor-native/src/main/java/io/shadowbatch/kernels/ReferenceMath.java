@@ -67,7 +67,7 @@ public final class ReferenceMath {
     while (at < from + n && Math.abs(x[at]) != top) at++;
     if (at == from + n) return -1;
     float others = Math.max(largest(x, from, at - from), largest(x, at + 1, from + n - at - 1));
-    return top > 4f * others ? at : -1;
+    return top > 3f * others ? at : -1;
   }
 
   /** Nearest integer, ties to even. */

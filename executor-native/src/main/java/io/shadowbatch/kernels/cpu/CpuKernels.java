@@ -164,7 +164,7 @@ public final class CpuKernels implements Kernels {
         out.rows(),
         w.rows(),
         PackedMatrix.groups(w.columns()),
-        store == Store.ADD);
+        store == Store.ADD ? 1 : 0);
   }
 
   @Override

@@ -67,6 +67,9 @@ final class Native {
 
   static native void argmax(long handle, long x, long xStride, int rows, int columns, int[] ids);
 
+  /**
+   * @param store 0: set, 1: add to what is there
+   */
   static native void matmul(
       long handle,
       long[] activations,
@@ -77,7 +80,7 @@ final class Native {
       int rows,
       int columns,
       int groups,
-      boolean add);
+      int store);
 
   /**
    * @param tensors k, its stride, v, its stride
