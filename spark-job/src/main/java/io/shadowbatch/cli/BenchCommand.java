@@ -1,6 +1,7 @@
 package io.shadowbatch.cli;
 
 import io.shadowbatch.bench.EngineBench;
+import io.shadowbatch.bench.KernelBench;
 import io.shadowbatch.cli.ShadowBatch.Command;
 import io.shadowbatch.spark.JobBench;
 import io.shadowbatch.spark.JobException;
@@ -35,6 +36,7 @@ final class BenchCommand {
     String[] rest = all.subList(1, all.size()).toArray(new String[0]);
     try {
       switch (all.get(0)) {
+        case "kernels" -> KernelBench.main(rest);
         case "engine" -> EngineBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->

@@ -45,7 +45,7 @@ final class DemoCommand {
     Map<String, List<String>> given = JobCommand.given(options);
     given.putIfAbsent("input", List.of(folder + "/prompts"));
     given.putIfAbsent("output", List.of(folder + "/completions"));
-    given.putIfAbsent("max-tokens", List.of("32"));
+    given.putIfAbsent("max-tokens", List.of("48"));
     given.putIfAbsent("on-existing", List.of("overwrite"));
     Settings settings = Settings.merge(given, Session.properties(), null);
     try (Session session = Session.open()) {

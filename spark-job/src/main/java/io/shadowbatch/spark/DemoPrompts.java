@@ -45,16 +45,25 @@ public final class DemoPrompts {
 
   /** Writes the prompts as Parquet, in an order in which documents alternate. */
   public static void write(SparkSession spark, String path) {
-    prompts(spark).coalesce(2).write().mode(SaveMode.Overwrite).parquet(path);
+    write(spark, path, SYSTEM);
+  }
+
+  /** The same with another system message, so that no earlier run's prefixes fit. */
+  static void write(SparkSession spark, String path, String system) {
+    prompts(spark, system).coalesce(2).write().mode(SaveMode.Overwrite).parquet(path);
   }
 
   static Dataset<Row> prompts(SparkSession spark) {
+    return prompts(spark, SYSTEM);
+  }
+
+  private static Dataset<Row> prompts(SparkSession spark, String system) {
     List<Row> rows = new ArrayList<>();
     List<String> questions = resource("questions").lines().toList();
     for (int q = 0; q < questions.size(); q++) {
       for (String document : DOCUMENTS) {
         String user = resource(document) + "\nQuestion: " + questions.get(q);
-        Object[] messages = {RowFactory.create("system", SYSTEM), RowFactory.create("user", user)};
+        Object[] messages = {RowFactory.create("system", system), RowFactory.create("user", user)};
         String id = "%s-%02d".formatted(document, q + 1);
         rows.add(RowFactory.create(id, document, questions.get(q), messages));
       }

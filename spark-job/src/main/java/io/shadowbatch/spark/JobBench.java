@@ -21,59 +21,69 @@ import org.apache.spark.sql.Row;
  */
 public final class JobBench {
 
-  private static final int ROUNDS = 3;
+  private static final int ROUNDS = 5;
+  private static final int WARM_UPS = 6;
 
   private JobBench() {}
 
-  /** Options are the job's; {@code --model} is needed, {@code --max-tokens} is 32 if not given. */
+  /** Options are the job's; {@code --model} is needed, {@code --max-tokens} is 48 if not given. */
   public static void main(String[] args) throws Exception {
     Map<String, List<String>> given = new LinkedHashMap<>();
     for (int i = 0; i + 1 < args.length; i += 2) {
       given.put(args[i].replaceFirst("^--", ""), List.of(args[i + 1]));
     }
     Path folder = Files.createTempDirectory("shadowbatch-bench");
-    given.putIfAbsent("max-tokens", List.of("32"));
+    given.putIfAbsent("max-tokens", List.of("48"));
     given.put("input", List.of(folder.resolve("prompts").toString()));
     given.put("output", List.of(folder.resolve("completions").toString()));
     given.put("on-existing", List.of("overwrite"));
-    Settings settings = Settings.merge(given, Session.properties(), null);
     try (Session session = Session.open()) {
-      DemoPrompts.write(session.spark(), folder.resolve("prompts").toString());
-      measure(session, settings);
+      measure(session, given);
     }
   }
 
-  private static void measure(Session session, Settings settings) {
-    JobConfig config = JobConfig.of(settings, Instant.now());
-    JobPlan plan = JobPlan.open(session.spark(), config);
-    CompletionSource source = ExecutorEngine.get(plan.model(), plan.engine());
-    List<Prepared> prompts = prompts(plan, config);
+  private static void measure(Session session, Map<String, List<String>> given) {
+    Settings settings = Settings.merge(given, Session.properties(), null);
+    Map<String, List<String>> brief = new LinkedHashMap<>(given);
+    brief.put("max-tokens", List.of("1"));
+    Settings warmUp = Settings.merge(brief, Session.properties(), null);
+    String input = given.get("input").get(0);
+    for (int i = 0; i < WARM_UPS; i++) {
+      DemoPrompts.write(session.spark(), input);
+      new ShadowBatchJob(session.spark(), warmUp, Instant.now(), System.err).run();
+    }
     List<Double> bare = new ArrayList<>();
     List<Double> job = new ArrayList<>();
-    for (int round = 0; round <= ROUNDS; round++) {
-      double bareSeconds = bare(source, prompts);
-      RunSummary summary =
-          new ShadowBatchJob(session.spark(), settings, Instant.now(), System.err).run();
+    for (int round = 0; round < ROUNDS; round++) {
+      DemoPrompts.write(session.spark(), input, "Answer A" + round);
+      bare.add(bare(session, settings));
+      DemoPrompts.write(session.spark(), input, "Answer B" + round);
+      job.add(
+          new ShadowBatchJob(session.spark(), settings, Instant.now(), System.err).run().seconds());
       System.err.printf(
           Locale.ROOT,
           "round %d: engine %.2f s, job %.2f s%n",
           round,
-          bareSeconds,
-          summary.seconds());
-      if (round == 0) continue;
-      bare.add(bareSeconds);
-      job.add(summary.seconds());
+          bare.get(round),
+          job.get(round));
     }
     System.out.printf(
         Locale.ROOT,
-        "job-bench prompts=%d engine_s=%.3f job_s=%.3f ratio=%.3f rounds=%d threads=%d spark=%s%n",
-        prompts.size(),
+        "job-bench engine_s=%.3f job_s=%.3f ratio=%.3f rounds=%d max_tokens=%s spark=%s%n",
         median(bare),
         median(job),
         median(job) / median(bare),
         ROUNDS,
-        plan.engine().threads(),
+        given.get("max-tokens").get(0),
         session.spark().version());
+  }
+
+  /** Seconds that the engine alone takes for the prompts, which are rendered before. */
+  private static double bare(Session session, Settings settings) {
+    JobConfig config = JobConfig.of(settings, Instant.now());
+    JobPlan plan = JobPlan.open(session.spark(), config);
+    CompletionSource source = ExecutorEngine.get(plan.model(), plan.engine());
+    return bare(source, prompts(plan, config));
   }
 
   private static List<Prepared> prompts(JobPlan plan, JobConfig config) {

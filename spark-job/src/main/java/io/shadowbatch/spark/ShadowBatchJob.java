@@ -23,6 +23,9 @@ public final class ShadowBatchJob {
   /** Name of the engine in every output row. */
   static final String ENGINE = "shadowbatch 0.1.0";
 
+  /** Off for the inference: it has nothing to adapt, and planning each stage again takes time. */
+  private static final String ADAPTIVE = "spark.sql.adaptive.enabled";
+
   private final SparkSession spark;
   private final Settings settings;
   private final JobConfig config;
@@ -110,11 +113,14 @@ public final class ShadowBatchJob {
             new InferenceTask(opener, task, counters),
             Encoders.row(CompletionTable.schema(plan.table().kept())));
     spark.sparkContext().setJobDescription("ShadowBatch inference " + runId);
+    String adaptive = spark.conf().get(ADAPTIVE, "true");
     long expected = plan.rows() * RowParams.samples(config.rows().params());
     try (Progress progress = Progress.start(spark.sparkContext(), log, expected)) {
       progress.announce(plan.partitions());
+      spark.conf().set(ADAPTIVE, "false");
       completions.write().mode(SaveMode.Append).parquet(output);
     } finally {
+      spark.conf().set(ADAPTIVE, adaptive);
       spark.sparkContext().setJobDescription(null);
     }
   }
