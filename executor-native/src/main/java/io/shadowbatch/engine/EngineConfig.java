@@ -45,12 +45,14 @@ public record EngineConfig(
   }
 
   /**
-   * The codec to use for a model. Models whose keys have biases (Qwen2) carry a few dimensions far
-   * larger than the others, which 8 bits do not hold: measured, their logits move three times as
-   * far as with half floats. All others take 8 bits.
+   * The codec to use for a model: the one asked for, else what suits it. Models whose keys have
+   * biases (Qwen2) carry a few dimensions far larger than the others, which 8 bits do not hold:
+   * measured, their logits move five times as far as with half floats. All others take 8 bits.
+   *
+   * @param asked or null
    */
-  KvCodec codec(ModelSpec spec) {
-    if (kvCodec != null) return kvCodec;
+  public static KvCodec codec(KvCodec asked, ModelSpec spec) {
+    if (asked != null) return asked;
     return spec.qkvBias() ? KvCodec.FP16 : KvCodec.INT8;
   }
 }

@@ -53,7 +53,7 @@ final class Stepper implements AutoCloseable {
 
   static Stepper of(EngineConfig config, Kernels kernels, Model model, int contextTokens) {
     ModelSpec spec = model.spec();
-    KvLayout layout = spec.kvLayout(config.codec(spec));
+    KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
     List<AttentionShape> shapes = new ArrayList<>(spec.layers());
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
     RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), contextTokens);

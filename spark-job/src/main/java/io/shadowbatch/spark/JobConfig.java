@@ -110,6 +110,11 @@ public record JobConfig(
       Instant clock)
       implements Serializable {}
 
+  /** The codec of that name; null for what suits the model. */
+  private static KvCodec codec(String name) {
+    return name.equals("auto") ? null : KvCodec.valueOf(name.toUpperCase(Locale.ROOT));
+  }
+
   /** Reads typed values out of settings; the first wrong one ends with a message. */
   public static JobConfig of(Settings s, Instant start) {
     refuse(s);
@@ -118,7 +123,7 @@ public record JobConfig(
             s.text(JobOptions.BACKEND),
             s.count(JobOptions.THREADS),
             s.bytes(JobOptions.KV_MEMORY),
-            "fp16".equals(s.text(JobOptions.KV_CODEC)) ? KvCodec.FP16 : KvCodec.INT8,
+            codec(s.text(JobOptions.KV_CODEC)),
             s.count(JobOptions.MAX_MODEL_LEN),
             s.count(JobOptions.BATCH_TOKENS));
     if (engine.batchTokens() != 0 && engine.batchTokens() < 16) {

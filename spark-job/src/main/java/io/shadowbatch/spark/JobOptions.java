@@ -32,7 +32,12 @@ public final class JobOptions {
   static final JobOption KV_MEMORY =
       of("kv-memory", "engine", SIZE, "1g", "keys and values of one executor, outside the heap");
   static final JobOption KV_CODEC =
-      choice("kv-codec", "engine", "int8|fp16", "int8", "how keys and values are stored");
+      choice(
+          "kv-codec",
+          "engine",
+          "auto|int8|fp16",
+          "auto",
+          "how keys and values are stored; auto: fp16 if keys have biases, else int8");
   static final JobOption KV_MODE =
       choice("kv-mode", "engine", "auto|dense|shadow", "auto", "shadow is refused for now");
   static final JobOption MAX_MODEL_LEN =

@@ -1,7 +1,9 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.EngineConfig;
 import io.shadowbatch.engine.ModelText;
 import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.model.Model;
 import io.shadowbatch.model.ModelHeader;
 import io.shadowbatch.model.ModelSpec;
@@ -80,8 +82,7 @@ final class ModelReader {
   }
 
   private static long kvBytes(ModelSpec spec, KvCodec codec) {
-    long values = 2L * spec.layers() * spec.kvWidth();
-    return codec == KvCodec.FP16 ? 2 * values : values;
+    return spec.kvLayout(EngineConfig.codec(codec, spec)).pageBytes() / KvLayout.TILE;
   }
 
   private static String name(String location) {
