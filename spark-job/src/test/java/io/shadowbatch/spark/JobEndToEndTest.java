@@ -139,7 +139,7 @@ class JobEndToEndTest {
             "--output",
             output.toString(),
             "--max-tokens",
-            "32",
+            "48",
             "--partitions",
             "5",
             "--prefix-plan",
