@@ -57,7 +57,10 @@ SB_INLINE float inverseRms(float sum, int n, float eps) {
   return 1.f / __builtin_sqrtf(sum / static_cast<float>(n) + eps);
 }
 
-// Index of the value whose magnitude is more than four times that of all others, or -1.
+// A value that many times as large as all others of its group stays a float.
+constexpr float kSpike = 2.25f;
+
+// Index of the value whose magnitude is more than kSpike times that of all others, or -1.
 SB_INLINE int spike(I a, I b, float top) {
   const F t = splat(top);
   const unsigned equal = static_cast<unsigned>(equalBits(fromBits(a), t)) |
@@ -67,7 +70,7 @@ SB_INLINE int spike(I a, I b, float top) {
   const I zero = splatI(0);
   const I restA = selectI(lanesIn(at, at + 1), zero, a);
   const I restB = selectI(lanesIn(at - 16, at - 15), zero, b);
-  return top > 3.f * largestOf(maxI(restA, restB)) ? at : -1;
+  return top > kSpike * largestOf(maxI(restA, restB)) ? at : -1;
 }
 
 // Group g of row i of activations, from 32 floats; groups in rising order.

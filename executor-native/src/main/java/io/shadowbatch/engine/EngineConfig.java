@@ -34,7 +34,8 @@ public record EngineConfig(
         || (batchTokens != 0 && batchTokens < 16)
         || contextTokens < 0) {
       throw new IllegalArgumentException(
-          "engine: threads %d (1..1024), kvBytes %d, batchTokens %d (0, or 16 or more), contextTokens %d"
+          ("engine: threads %d (1..1024), kvBytes %d, batchTokens %d (0, or 16 or more),"
+                  + " contextTokens %d")
               .formatted(threads, kvBytes, batchTokens, contextTokens));
     }
   }

@@ -8,7 +8,7 @@ import io.shadowbatch.tensor.Tensor;
  * The left operand of a matrix product: rows of activations, quantised in groups of 32 columns.
  *
  * <p>x[m][k] is about scale[m][k/32] * q[m][k]; {@code sum[m][g]} = scale[m][g] * (sum of q over
- * the group), which meets the weights' mins. A value more than four times as large as all others of
+ * the group), which meets the weights' mins. A value more than 2.25 times as large as all others of
  * its group is a spike: it stays a float, its q is 0, and the group's scale is made for the others
  * (after LLM.int8, Dettmers et al. 2022, element by element). In the float form {@code q} is F32
  * with {@code columns} columns, and the other three are null.

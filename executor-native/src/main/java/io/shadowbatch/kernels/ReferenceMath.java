@@ -5,6 +5,9 @@ package io.shadowbatch.kernels;
  * exactly this order; lanes are 16 wide, and a fused multiply-add is fused.
  */
 public final class ReferenceMath {
+  /** A value that many times as large as all others of its group stays a float. */
+  static final float SPIKE = 2.25f;
+
   private ReferenceMath() {}
 
   /**
@@ -58,8 +61,8 @@ public final class ReferenceMath {
   }
 
   /**
-   * Index of the value of x[from, from + n) whose magnitude is more than four times that of all
-   * others, or -1.
+   * Index of the value of x[from, from + n) whose magnitude is more than {@value #SPIKE} times that
+   * of all others, or -1.
    */
   static int spike(float[] x, int from, int n) {
     float top = largest(x, from, n);
@@ -67,7 +70,7 @@ public final class ReferenceMath {
     while (at < from + n && Math.abs(x[at]) != top) at++;
     if (at == from + n) return -1;
     float others = Math.max(largest(x, from, at - from), largest(x, at + 1, from + n - at - 1));
-    return top > 3f * others ? at : -1;
+    return top > SPIKE * others ? at : -1;
   }
 
   /** Nearest integer, ties to even. */
