@@ -2,7 +2,6 @@ package io.shadowbatch.spark;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.shadowbatch.spark.JobException.Exit;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -106,8 +105,12 @@ public final class Settings {
   }
 
   private static ObjectMapper mapper(Path file) {
-    boolean yaml = !file.toString().toLowerCase(Locale.ROOT).endsWith(".json");
-    return yaml ? new ObjectMapper(new YAMLFactory()) : JSON;
+    if (file.toString().toLowerCase(Locale.ROOT).endsWith(".json")) return JSON;
+    try {
+      return Yaml.mapper();
+    } catch (NoClassDefFoundError e) {
+      throw usage("--config " + file + ": this Spark has no YAML library; write the file as .json");
+    }
   }
 
   private static List<String> fileValues(JobOption option, JsonNode value) {
