@@ -37,14 +37,17 @@ void putInt8(uint8_t* block, int d, int slot, float* keys, const float* values, 
   scales[2 * kTile + slot] = before > valueScale ? before : valueScale;
 }
 
+// An infinite half would turn the weights of zero of earlier rows into NaN.
+SB_INLINE F finite(F x) { return minOf(maxOf(x, splat(-65504.f)), splat(65504.f)); }
+
 void putHalf(uint8_t* block, int d, int slot, const float* keys, const float* values) {
   auto* key = reinterpret_cast<uint16_t*>(block);
   uint16_t* value = key + (kTile + slot) * d;
   for (int i = 0; i < d; i += 16) {
     alignas(32) uint16_t half[16];
-    storeHalf(half, load(keys + i));
+    storeHalf(half, finite(load(keys + i)));
     for (int j = 0; j < 16; j++) key[(i + j) * kTile + slot] = half[j];
-    storeHalf(value + i, load(values + i));
+    storeHalf(value + i, finite(load(values + i)));
   }
 }
 

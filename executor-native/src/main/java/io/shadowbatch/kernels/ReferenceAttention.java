@@ -108,8 +108,8 @@ final class ReferenceAttention {
         case INT8 -> putInt8(slot, keys, values, from);
         case FP16 -> {
           for (int i = 0; i < d; i++) {
-            bytes.putShort(2 * (i * TILE + slot), ReferenceMath.toHalf(keys[from + i]));
-            bytes.putShort(2 * ((TILE + slot) * d + i), ReferenceMath.toHalf(values[from + i]));
+            bytes.putShort(2 * (i * TILE + slot), half(keys[from + i]));
+            bytes.putShort(2 * ((TILE + slot) * d + i), half(values[from + i]));
           }
         }
         case F32 -> {
@@ -119,6 +119,11 @@ final class ReferenceAttention {
           }
         }
       }
+    }
+
+    /** Never infinite: that would turn the weights of zero of earlier rows into NaN. */
+    private static short half(float x) {
+      return ReferenceMath.toHalf(Math.min(Math.max(x, -65504f), 65504f));
     }
 
     private void putInt8(int slot, float[] keys, float[] values, int from) {
