@@ -60,35 +60,31 @@ SB_INLINE float inverseRms(float sum, int n, float eps) {
 // A value that many times as large as all others of its group stays a float.
 constexpr float kSpike = 2.25f;
 
-// Index of the value whose magnitude is more than kSpike times that of all others, or -1.
-SB_INLINE int spike(I a, I b, float top) {
-  const F t = splat(top);
-  const unsigned equal = static_cast<unsigned>(equalBits(fromBits(a), t)) |
-                         static_cast<unsigned>(equalBits(fromBits(b), t)) << 16;
-  if (equal == 0) return -1;
-  const int at = __builtin_ctz(equal);
-  const I zero = splatI(0);
-  const I restA = selectI(lanesIn(at, at + 1), zero, a);
-  const I restB = selectI(lanesIn(at - 16, at - 15), zero, b);
-  return top > kSpike * largestOf(maxI(restA, restB)) ? at : -1;
-}
-
 // Group g of row i of activations, from 32 floats; groups in rising order.
 SB_INLINE void writeGroup(F a, F b, const Quantised& out, long i, long g) {
   if (g == 0) out.spikes[i] = 0;
-  float top = largestOf(maxI(magnitudeBits(a), magnitudeBits(b)));
-  const int at = spike(magnitudeBits(a), magnitudeBits(b), top);
-  if (at >= 0) {
-    alignas(64) float x[32];
-    store(x, a);
-    store(x + 16, b);
-    const long slot = i * out.groupStride + out.spikes[i]++;
-    out.spikeColumn[slot] = static_cast<int32_t>(g * kGroup + at);
-    out.spikeValue[slot] = x[at];
-    x[at] = 0.f;
-    a = load(x);
-    b = load(x + 16);
-    top = largestOf(maxI(magnitudeBits(a), magnitudeBits(b)));
+  const I sizeA = magnitudeBits(a), sizeB = magnitudeBits(b);
+  float top = largestOf(maxI(sizeA, sizeB));
+  const unsigned equal =
+      static_cast<unsigned>(equalBits(fromBits(sizeA), splat(top))) |
+      static_cast<unsigned>(equalBits(fromBits(sizeB), splat(top))) << 16;
+  // Not a single one of that size: no spike. (None: all are below the least magnitude.)
+  if (equal != 0 && (equal & (equal - 1)) == 0) {
+    const int at = __builtin_ctz(equal);
+    const M inA = lanesIn(at, at + 1), inB = lanesIn(at - 16, at - 15);
+    const I none = splatI(0);
+    const float others = largestOf(maxI(selectI(inA, none, sizeA), selectI(inB, none, sizeB)));
+    if (top > kSpike * others) {
+      alignas(64) float x[32];
+      store(x, a);
+      store(x + 16, b);
+      const long slot = i * out.groupStride + out.spikes[i]++;
+      out.spikeColumn[slot] = static_cast<int32_t>(g * kGroup + at);
+      out.spikeValue[slot] = x[at];
+      a = select(inA, splat(0.f), a);
+      b = select(inB, splat(0.f), b);
+      top = others;
+    }
   }
   const float scale = top / 127.f;
   const F inverse = splat(127.f / top);

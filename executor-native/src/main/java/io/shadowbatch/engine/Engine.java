@@ -113,6 +113,11 @@ public final class Engine implements AutoCloseable {
     return new Feed(this, requests, cancelled);
   }
 
+  /** False once it failed or was closed: it takes no more requests. */
+  public boolean alive() {
+    return failure == null && !closed;
+  }
+
   void submit(Feed feed, Request request) {
     checkAlive();
     inbox.add(new Submission(feed, request));

@@ -41,6 +41,12 @@ final class ExecutorEngine implements CompletionSource {
   static CompletionSource get(ModelCard model, EngineChoice choice) {
     Key key = new Key(model.fingerprint(), choice);
     synchronized (LOCK) {
+      ExecutorEngine held = OPEN.get(key);
+      if (held != null && !held.engine.alive()) {
+        // It failed under another task; a retried task gets a new one.
+        OPEN.remove(key);
+        held.engine.close();
+      }
       return OPEN.computeIfAbsent(key, k -> open(model, choice));
     }
   }
