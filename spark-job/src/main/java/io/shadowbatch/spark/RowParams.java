@@ -11,7 +11,11 @@ import io.shadowbatch.spark.JobConfig.UnknownParams;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Sampling parameters by name: the job's defaults, a row's own over them, and the typed result.
@@ -22,6 +26,11 @@ final class RowParams {
 
   /** Most completions for one row. */
   static final int SAMPLES_MAX = 1024;
+
+  private static final int WARNINGS_MAX = 100;
+  private static final int NAME_SHOWN_MAX = 64;
+  private static final Logger LOG = LoggerFactory.getLogger(RowParams.class);
+  private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
 
   private static final Map<String, String> ALIASES = Map.of("max_completion_tokens", "max_tokens");
 
@@ -90,9 +99,24 @@ final class RowParams {
                 ErrorCode.UNSUPPORTED_PARAM,
                 "input",
                 key + ": unknown parameter; remove it or set --unknown-params=ignore");
+          } else if (unknown == UnknownParams.WARN) {
+            warn(key);
           }
         });
     return merged;
+  }
+
+  /** Once for each name in this process, and not for more names than a log can bear. */
+  private static void warn(String key) {
+    String name = key.length() > NAME_SHOWN_MAX ? key.substring(0, NAME_SHOWN_MAX) : key;
+    if (WARNED.size() < WARNINGS_MAX && WARNED.add(name)) {
+      LOG.warn("row parameter {} is unknown and left out (--unknown-params=warn)", name);
+    }
+  }
+
+  /** Names that were warned of. */
+  static Set<String> warned() {
+    return Set.copyOf(WARNED);
   }
 
   private static Object typed(String name, Object value) {

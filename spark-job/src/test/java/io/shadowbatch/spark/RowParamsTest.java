@@ -39,6 +39,8 @@ class RowParamsTest {
         .hasMessageContaining("max_tokns")
         .isInstanceOfSatisfying(
             RowException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.UNSUPPORTED_PARAM));
+    RowParams.merge(DEFAULTS, Map.of("colour", "m"), UnknownParams.WARN);
+    assertThat(RowParams.warned()).contains("colour").doesNotContain("model");
     assertThat(RowParams.merge(DEFAULTS, Map.of("model", "m"), UnknownParams.IGNORE))
         .isEqualTo(DEFAULTS);
     for (Object wrong : List.of("many", 1.5)) {
