@@ -26,6 +26,42 @@ struct Quantised {
   float* spikeValue;
 };
 
+// A spike as a tile meets it: which decoded column, times what.
+struct Spike {
+  int32_t slot;
+  float value;
+};
+
+// Rows [row, row + rows) go through a panel together. Their spikes are [depth][rows], rows with
+// fewer padded by zeros in slot 0: a zero times a finite weight changes no sum but -0, and every
+// sum gets a +0 behind its spikes.
+struct SpikeTile {
+  int row;
+  int rows;
+  int depth;
+  long first;
+};
+
+// Tiles [firstTile, lastTile) walk a panel one after another; slot i is column [firstColumn + i].
+struct SpikeBlock {
+  int firstTile;
+  int lastTile;
+  int firstColumn;
+  int lastColumn;
+};
+
+struct SpikeView {
+  const SpikeTile* tiles;
+  const SpikeBlock* blocks;
+  int blockCount;
+  const int32_t* columns;
+  const Spike* spikes;
+  int columnsMost;  // that a block decodes
+};
+
+class SpikePlan;
+
+constexpr int kSmallTile = 6;     // rows of a tile in vector registers
 constexpr int kGroup = 32;        // columns of a group, rows of a panel
 constexpr int kCellBytes = 1280;  // 32 x 32 integers, 32 scales, 32 mins
 constexpr int kTile = 64;         // tokens of a KV tile
@@ -55,7 +91,11 @@ struct MatmulArgs {
   int columns;  // of out
   int groups;
   bool add;
+  SpikePlan* spikes;  // scratch
 };
+
+// The row blocks and tiles of a product, see SpikePlan::arrange.
+SpikeView arrangeSpikes(SpikePlan& plan, const MatmulArgs& a, int blockRows, int tileRows);
 
 enum Codec { kFp16 = 0, kInt8 = 1 };
 

@@ -232,6 +232,7 @@ void walk(const KvArgs& kv, Block& b, int head) {
 }  // namespace
 
 void attend(Pool& pool, const AttendArgs& a) {
+  pool.reserve(kScratchBytes);
   const KvArgs& kv = a.kv;
   const int d = kv.headDim;
   const int group = kv.headsPerGroup;

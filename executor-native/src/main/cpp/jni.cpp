@@ -13,6 +13,7 @@
 #include "io_shadowbatch_kernels_cpu_Native.h"
 #include "isa.h"
 #include "peak.h"
+#include "spikes.h"
 
 using namespace shadowbatch;
 
@@ -26,6 +27,7 @@ struct Context {
   std::mutex mutex;
   std::vector<AppendRun> runs;
   std::vector<int32_t> rowPages;
+  SpikePlan spikes;
 };
 
 void throwJava(JNIEnv* env, const char* type, const char* message) {
@@ -287,7 +289,7 @@ SB_JNI(void, matmul)(JNIEnv* env, jclass, jlong handle, jlongArray x, jlong w, j
   onContext(env, handle, [&](Context& c) {
     Longs a(env, x);
     c.ops.matmul(c.pool, {quantised(a), at<uint8_t>(w), at<float>(bias), floats(out, outStride),
-                          rows, columns, groups, store != 0});
+                          rows, columns, groups, store != 0, &c.spikes});
   });
 }
 

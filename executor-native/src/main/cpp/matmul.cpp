@@ -12,31 +12,15 @@ constexpr long kBlockBytes = 512 << 10;
 // With more tiles than this the hardware fetches a panel in time.
 constexpr int kFetchTiles = 20;
 
-void rowBlock(const MatmulArgs& a, int panel, int from, int to) {
-  PanelTile t;
-  t.qStride = a.x.qStride;
-  t.groupStride = a.x.groupStride;
-  t.cells = a.w + static_cast<long>(panel) * a.groups * kCellBytes;
-  t.groups = a.groups;
-  t.bias = a.bias == nullptr ? nullptr : a.bias + panel * kGroup;
-  t.outStride = a.out.stride;
-  t.columns = least(kGroup, a.columns - panel * kGroup);
-  t.add = a.add;
-  // Equal tiles rather than full ones and a remainder: 8 rows are 4 + 4.
-  const int tiles = (to - from + kTileRows - 1) / kTileRows;
-  t.fetch = t.cells + static_cast<long>(a.groups) * kCellBytes;
+void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const SpikeBlock& block,
+              float* decoded) {
+  PanelTile t = panelOf(a, panel, decoded);
+  decodeColumns(t.cells, spikes, block, decoded);
+  const int tiles = block.lastTile - block.firstTile;
   t.fetchBytes = tiles <= kFetchTiles ? shareOfCell(tiles) : 0;
-  for (int i = 0; i < tiles; i++) {
-    const int begin = from + static_cast<int>(static_cast<long>(to - from) * i / tiles);
-    const int end = from + static_cast<int>(static_cast<long>(to - from) * (i + 1) / tiles);
-    t.q = a.x.q + begin * a.x.qStride;
-    t.scale = a.x.scale + begin * a.x.groupStride;
-    t.sum = a.x.sum + begin * a.x.groupStride;
-    t.spikes = a.x.spikes + begin;
-    t.spikeColumn = a.x.spikeColumn + begin * a.x.groupStride;
-    t.spikeValue = a.x.spikeValue + begin * a.x.groupStride;
-    t.out = a.out.row(begin) + panel * kGroup;
-    panelTile(t, end - begin);
+  for (int i = block.firstTile; i < block.lastTile; i++) {
+    moveTo(t, a, panel, spikes, spikes.tiles[i]);
+    panelTile(t, spikes.tiles[i].rows);
     t.fetch += static_cast<long>(a.groups) * t.fetchBytes;
   }
 }
@@ -52,16 +36,17 @@ void matmul(Pool& pool, const MatmulArgs& a) {
   const int wanted = (8 * pool.threads() + panels - 1) / panels;
   const int even = ((a.rows + wanted - 1) / wanted + kTileRows - 1) / kTileRows * kTileRows;
   if (pool.threads() > 1 && even >= 4 * kTileRows) blockRows = least(blockRows, even);
-  const int blocks = (a.rows + blockRows - 1) / blockRows;
+  const SpikeView spikes = arrangeSpikes(*a.spikes, a, blockRows, kTileRows);
+  pool.reserve(4L * kGroup * spikes.columnsMost);
   const long itemWork = rowBytes * kGroup * least(a.rows, blockRows);
   const int grain = static_cast<int>(1 + 4000000 / itemWork);
-  auto items = [&](int, int from, int to) {
+  auto items = [&](int worker, int from, int to) {
+    auto* decoded = reinterpret_cast<float*>(pool.scratch(worker));
     for (int item = from; item < to; item++) {
-      const int begin = item / panels * blockRows;
-      rowBlock(a, item % panels, begin, least(a.rows, begin + blockRows));
+      rowBlock(a, item % panels, spikes, spikes.blocks[item / panels], decoded);
     }
   };
-  parallel(pool, panels * blocks, grain, items);
+  parallel(pool, panels * spikes.blockCount, grain, items);
 }
 
 }  // namespace SB_ISA

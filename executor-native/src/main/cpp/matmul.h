@@ -5,7 +5,7 @@
 namespace shadowbatch {
 namespace SB_ISA {
 
-constexpr int kTileRows = 6;
+constexpr int kTileRows = kSmallTile;
 
 struct PanelTile {
   const int8_t* q;     // rows of activations, qStride apart
@@ -13,9 +13,10 @@ struct PanelTile {
   const float* sum;
   long qStride;
   long groupStride;
-  const int32_t* spikes;  // how many of each row
-  const int32_t* spikeColumn;  // groupStride apart
-  const float* spikeValue;
+  const Spike* spikes;   // [depth][spikeStride]
+  int depth;
+  int spikeStride;
+  const float* decoded;  // columns of the panel that have spikes, [slots][32]
   const uint8_t* cells;  // of the panel
   int groups;
   const float* bias;  // of the panel's columns, or null
@@ -35,26 +36,72 @@ SB_INLINE int shareOfCell(int parts) { return (kCellBytes / 64 + parts - 1) / pa
 // rows in 1..kTileRows.
 void panelTile(const PanelTile& t, int rows);
 
-// Adds the products of row r's spikes to 16 columns of the panel.
-SB_INLINE F addSpikes(const PanelTile& t, int r, int half, F y) {
-  for (int i = 0; i < t.spikes[r]; i++) {
-    const int k = t.spikeColumn[r * t.groupStride + i];
-    const uint8_t* cell = t.cells + static_cast<long>(k / kGroup) * kCellBytes;
-    const uint8_t* quads = cell + k % kGroup / 4 * 128 + 64 * half;
-    const I q = andI(shiftRight(loadI(reinterpret_cast<const int32_t*>(quads)), 8 * (k % 4)),
-                     splatI(0xff));
-    const auto* f = reinterpret_cast<const float*>(cell + 1024);
-    const F w = fma(toFloat(q), load(f + 16 * half), load(f + 32 + 16 * half));
-    y = fma(splat(t.spikeValue[r * t.groupStride + i]), w, y);
-  }
-  return y;
+// What all tiles of a panel share.
+SB_INLINE PanelTile panelOf(const MatmulArgs& a, int panel, const float* decoded) {
+  PanelTile t;
+  t.qStride = a.x.qStride;
+  t.groupStride = a.x.groupStride;
+  t.decoded = decoded;
+  t.cells = a.w + static_cast<long>(panel) * a.groups * kCellBytes;
+  t.groups = a.groups;
+  t.bias = a.bias == nullptr ? nullptr : a.bias + panel * kGroup;
+  t.outStride = a.out.stride;
+  t.columns = least(kGroup, a.columns - panel * kGroup);
+  t.add = a.add;
+  t.fetch = t.cells + static_cast<long>(a.groups) * kCellBytes;
+  t.fetchBytes = 0;
+  return t;
 }
 
-// Adds the spikes and the bias, then to what is there if asked, and stores columns [16 * half, ..) of row r.
+SB_INLINE void moveTo(PanelTile& t, const MatmulArgs& a, int panel, const SpikeView& spikes,
+                      const SpikeTile& tile) {
+  t.q = a.x.q + tile.row * a.x.qStride;
+  t.scale = a.x.scale + tile.row * a.x.groupStride;
+  t.sum = a.x.sum + tile.row * a.x.groupStride;
+  t.spikes = spikes.spikes + tile.first;
+  t.depth = tile.depth;
+  t.spikeStride = tile.rows;
+  t.out = a.out.row(tile.row) + panel * kGroup;
+}
+
+// The block's spike columns of a panel as floats, [slots][32].
+SB_INLINE void decodeColumns(const uint8_t* cells, const SpikeView& spikes, const SpikeBlock& block,
+                             float* decoded) {
+  for (int i = block.firstColumn; i < block.lastColumn; i++, decoded += kGroup) {
+    const int k = spikes.columns[i];
+    const uint8_t* cell = cells + static_cast<long>(k / kGroup) * kCellBytes;
+    const uint8_t* quads = cell + k % kGroup / 4 * 128;
+    const auto* f = reinterpret_cast<const float*>(cell + 1024);
+    for (int half = 0; half < 2; half++) {
+      const I four = loadI(reinterpret_cast<const int32_t*>(quads + 64 * half));
+      const I q = andI(shiftRight(four, 8 * (k % 4)), splatI(0xff));
+      store(decoded + 16 * half, fma(toFloat(q), load(f + 16 * half), load(f + 32 + 16 * half)));
+    }
+  }
+}
+
+// Adds the products of the spikes of rows [0, R) of a tile.
+template <int R>
+SB_INLINE void addSpikes(const PanelTile& t, F (&y)[R][2]) {
+  const Spike* spike = t.spikes;
+#pragma GCC unroll 1
+  for (int j = 0; j < t.depth; j++, spike += t.spikeStride) {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; r++) {
+      const float* w = t.decoded + static_cast<long>(spike[r].slot) * kGroup;
+      const F value = splat(spike[r].value);
+      y[r][0] = fma(value, load(w), y[r][0]);
+      y[r][1] = fma(value, load(w + 16), y[r][1]);
+    }
+  }
+}
+
+// Adds +0 and the bias, then to what is there if asked, and stores columns [16 * half, ..) of row
+// r.
 SB_INLINE void finish(const PanelTile& t, int r, int half, F y) {
   const int n = least(16, t.columns - 16 * half);
   if (n <= 0) return;
-  y = addSpikes(t, r, half, y);
+  y = add(y, splat(0.f));
   float* out = t.out + r * t.outStride + 16 * half;
   if (n == 16) {
     if (t.bias != nullptr) y = add(y, load(t.bias + 16 * half));

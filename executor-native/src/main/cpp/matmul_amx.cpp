@@ -30,7 +30,7 @@ constexpr int kLeast = 96;  // rows from which on tiles are the faster way
 // 256 rows of 49152 columns.
 constexpr int kColumnsMost = 16384;
 constexpr int kPhase = 12;               // groups of a phase: 12 KB of integer sums
-constexpr int kFetchBlocks = 8;          // with more, the hardware fetches a panel in time
+constexpr int kFetchTiles = 8;           // with more, the hardware fetches a panel in time
 constexpr long kBlockBytes = 512 << 10;  // activations that a thread walks for each panel
 
 // Tiles 0 and 1 hold sums, 4 and 5 activations, 6 and 7 weights.
@@ -91,6 +91,18 @@ SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell,
   }
 }
 
+SB_INLINE void addSpikes(const PanelTile& t, int half, F (&y)[kRows]) {
+  const Spike* spike = t.spikes;
+#pragma GCC unroll 1
+  for (int j = 0; j < t.depth; j++, spike += kRows) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; r++) {
+      const float* w = t.decoded + static_cast<long>(spike[r].slot) * kGroup + 16 * half;
+      y[r] = fma(splat(spike[r].value), load(w), y[r]);
+    }
+  }
+}
+
 // 16 rows times columns [16 * half, ..) of a panel. Fetch: prefetch a part of the next.
 template <bool Fetch>
 __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sums) {
@@ -111,55 +123,35 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
     cells += static_cast<long>(n) * kCellBytes;
     g += n;
   }
+  addSpikes(t, half, y);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; r++) avx512::finish(t, r, half, y[r]);
 }
 
-// `blocks` row blocks times a panel.
-void panelBlocks(PanelTile t, int blocks) {
+void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const SpikeBlock& block,
+              float* decoded) {
   alignas(64) Sums sums[kPhase];
-  t.fetch = t.cells + static_cast<long>(t.groups) * kCellBytes;
-  t.fetchBytes = blocks <= kFetchBlocks ? avx512::shareOfCell(2 * blocks) : 0;
-  for (int b = 0; b < blocks; b++) {
-    if (t.fetchBytes > 0) {
-      halfPanel<true>(t, 0, sums);
-      t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
-      if (t.columns > 16) halfPanel<true>(t, 1, sums);
-    } else {
-      halfPanel<false>(t, 0, sums);
-      if (t.columns > 16) halfPanel<false>(t, 1, sums);
+  PanelTile t = avx512::panelOf(a, panel, decoded);
+  avx512::decodeColumns(t.cells, spikes, block, decoded);
+  const int tiles = block.lastTile - block.firstTile;
+  for (int i = block.firstTile; i < block.lastTile; i++) {
+    const SpikeTile& tile = spikes.tiles[i];
+    avx512::moveTo(t, a, panel, spikes, tile);
+    if (tile.rows < kRows) {
+      t.fetchBytes = 0;
+      avx512::panelTile(t, tile.rows);
+      continue;
     }
-    t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
-    t.q += kRows * t.qStride;
-    t.scale += kRows * t.groupStride;
-    t.sum += kRows * t.groupStride;
-    t.spikes += kRows;
-    t.spikeColumn += kRows * t.groupStride;
-    t.spikeValue += kRows * t.groupStride;
-    t.out += kRows * t.outStride;
+    t.fetchBytes = tiles <= kFetchTiles ? avx512::shareOfCell(2 * tiles) : 0;
+    for (int half = 0; half < 2 && 16 * half < t.columns; half++) {
+      if (t.fetchBytes > 0) {
+        halfPanel<true>(t, half, sums);
+      } else {
+        halfPanel<false>(t, half, sums);
+      }
+      t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
+    }
   }
-}
-
-PanelTile tileAt(const MatmulArgs& a, int panel, int row) {
-  PanelTile t;
-  t.q = a.x.q + row * a.x.qStride;
-  t.scale = a.x.scale + row * a.x.groupStride;
-  t.sum = a.x.sum + row * a.x.groupStride;
-  t.spikes = a.x.spikes + row;
-  t.spikeColumn = a.x.spikeColumn + row * a.x.groupStride;
-  t.spikeValue = a.x.spikeValue + row * a.x.groupStride;
-  t.qStride = a.x.qStride;
-  t.groupStride = a.x.groupStride;
-  t.cells = a.w + static_cast<long>(panel) * a.groups * kCellBytes;
-  t.groups = a.groups;
-  t.bias = a.bias == nullptr ? nullptr : a.bias + panel * kGroup;
-  t.out = a.out.row(row) + panel * kGroup;
-  t.outStride = a.out.stride;
-  t.columns = least(kGroup, a.columns - panel * kGroup);
-  t.add = a.add;
-  t.fetch = nullptr;
-  t.fetchBytes = 0;
-  return t;
 }
 
 }  // namespace
@@ -172,23 +164,19 @@ void matmul(Pool& pool, const MatmulArgs& a) {
   const int panels = (a.columns + kGroup - 1) / kGroup;
   const long rowBytes = static_cast<long>(a.groups) * kGroup;
   int blockRows = most(kRows, static_cast<int>(kBlockBytes / rowBytes) / kRows * kRows);
-  const int blocks = (a.rows + blockRows - 1) / blockRows;
+  const SpikeView spikes = arrangeSpikes(*a.spikes, a, blockRows, kRows);
+  pool.reserve(4L * kGroup * spikes.columnsMost);
   const long itemWork = rowBytes * kGroup * least(a.rows, blockRows);
   const int grain = static_cast<int>(1 + 8000000 / itemWork);
-  auto items = [&](int, int from, int to) {
+  auto items = [&](int worker, int from, int to) {
     configureTiles();
+    auto* decoded = reinterpret_cast<float*>(pool.scratch(worker));
     for (int item = from; item < to; item++) {
-      const int begin = item / panels * blockRows;
-      const int end = least(a.rows, begin + blockRows);
-      const int full = (end - begin) / kRows;
-      if (full > 0) panelBlocks(tileAt(a, item % panels, begin), full);
-      for (int row = begin + full * kRows; row < end; row += 6) {
-        avx512::panelTile(tileAt(a, item % panels, row), least(6, end - row));
-      }
+      rowBlock(a, item % panels, spikes, spikes.blocks[item / panels], decoded);
     }
     _tile_release();
   };
-  avx512::parallel(pool, panels * blocks, grain, items);
+  avx512::parallel(pool, panels * spikes.blockCount, grain, items);
 }
 
 }  // namespace amx

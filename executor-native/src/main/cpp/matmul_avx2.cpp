@@ -40,6 +40,7 @@ void tile(const PanelTile& t) {
       }
     }
   }
+  addSpikes(t, y);
   for (int r = 0; r < R; r++) {
     finish(t, r, 0, y[r][0]);
     finish(t, r, 1, y[r][1]);
@@ -51,8 +52,6 @@ PanelTile shifted(PanelTile t, int rows) {
   t.scale += rows * t.groupStride;
   t.sum += rows * t.groupStride;
   t.spikes += rows;
-  t.spikeColumn += rows * t.groupStride;
-  t.spikeValue += rows * t.groupStride;
   t.out += rows * t.outStride;
   return t;
 }

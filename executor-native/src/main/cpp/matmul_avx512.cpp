@@ -57,6 +57,7 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
       y[r][1] = fma(m1, sumX, y[r][1]);
     }
   }
+  addSpikes(t, y);
 #pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
     finish(t, r, 0, y[r][0]);

@@ -5,7 +5,7 @@ namespace SB_ISA {
 
 void panelTile(const PanelTile& t, int rows) {
   for (int r = 0; r < rows; r++) {
-    F y[2] = {splat(0.f), splat(0.f)};
+    F y[1][2] = {{splat(0.f), splat(0.f)}};
     const uint8_t* cell = t.cells;
     for (int g = 0; g < t.groups; g++, cell += kCellBytes) {
       const int8_t* x = t.q + r * t.qStride + g * kGroup;
@@ -20,12 +20,15 @@ void panelTile(const PanelTile& t, int rows) {
       const F sx = splat(t.scale[r * t.groupStride + g]);
       const F sumX = splat(t.sum[r * t.groupStride + g]);
       for (int j = 0; j < 2; j++) {
-        y[j] = fma(toFloat(loadI(c + 16 * j)), mul(load(f + 16 * j), sx), y[j]);
-        y[j] = fma(load(f + 32 + 16 * j), sumX, y[j]);
+        y[0][j] = fma(toFloat(loadI(c + 16 * j)), mul(load(f + 16 * j), sx), y[0][j]);
+        y[0][j] = fma(load(f + 32 + 16 * j), sumX, y[0][j]);
       }
     }
-    finish(t, r, 0, y[0]);
-    finish(t, r, 1, y[1]);
+    PanelTile row = t;
+    row.spikes += r;
+    addSpikes(row, y);
+    finish(t, r, 0, y[0][0]);
+    finish(t, r, 1, y[0][1]);
   }
 }
 

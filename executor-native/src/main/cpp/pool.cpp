@@ -42,17 +42,32 @@ uint32_t nextOf(uint64_t ticket) { return static_cast<uint32_t>(ticket); }
 
 }  // namespace
 
-Pool::Pool(int threads, long scratchBytes) : threads_(threads) {
-  for (int i = 0; i < threads; i++) {
-    void* p = std::aligned_alloc(4096, (scratchBytes + 4095) / 4096 * 4096);
-    if (p == nullptr) {
-      for (char* s : scratch_) std::free(s);
+Pool::Pool(int threads, long scratchBytes) : threads_(threads), scratch_(threads, nullptr) {
+  reserve(scratchBytes);
+  for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+}
+
+void Pool::reserve(long bytes) {
+  if (bytes <= scratchBytes_) return;
+  release();
+  const long rounded = (bytes + 4095) / 4096 * 4096;
+  for (char*& s : scratch_) {
+    s = static_cast<char*>(std::aligned_alloc(4096, rounded));
+    if (s == nullptr) {
+      release();
       throw std::bad_alloc();
     }
-    std::memset(p, 0, scratchBytes);
-    scratch_.push_back(static_cast<char*>(p));
+    std::memset(s, 0, rounded);
   }
-  for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+  scratchBytes_ = rounded;
+}
+
+void Pool::release() {
+  for (char*& s : scratch_) {
+    std::free(s);
+    s = nullptr;
+  }
+  scratchBytes_ = 0;
 }
 
 Pool::~Pool() {
@@ -62,7 +77,7 @@ Pool::~Pool() {
   }
   opened_.notify_all();
   for (auto& w : workers_) w.join();
-  for (char* s : scratch_) std::free(s);
+  release();
 }
 
 void Pool::run(int items, int grain, Body body, void* context) {

@@ -25,6 +25,9 @@ class Pool {
   // Zero-initialised memory of one worker, aligned to 64 bytes.
   char* scratch(int worker) const { return scratch_[worker]; }
 
+  // Makes every worker's scratch at least that large; what it held is lost.
+  void reserve(long bytes);
+
   // Runs all items in chunks of `grain` and returns when they are done. One call at a time.
   void run(int items, int grain, Body body, void* context);
 
@@ -37,7 +40,10 @@ class Pool {
   void open(int items, int grain, Body body, void* context);
   void awaitDone(int items);
 
+  void release();
+
   const int threads_;
+  long scratchBytes_ = 0;
   std::vector<char*> scratch_;
   std::vector<std::thread> workers_;
 

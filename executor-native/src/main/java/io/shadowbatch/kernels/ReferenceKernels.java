@@ -177,7 +177,7 @@ public final class ReferenceKernels implements Kernels {
     }
   }
 
-  /** Groups left to right, each with an exact integer sum; then the spikes by rising column. */
+  /** Groups left to right, each with an exact integer sum; then the spikes by rising column, then +0. */
   private static float dotPacked(Activations x, int m, PackedMatrix w, int n) {
     ByteBuffer wb = w.storage().bytes();
     ByteBuffer xb = x.q().storage().bytes();
@@ -198,7 +198,8 @@ public final class ReferenceKernels implements Kernels {
       int k = xb.getInt((int) x.spikes().column().at(m, i));
       y = Math.fma(x.spikes().value().f32(m, i), element(w, n, k), y);
     }
-    return y;
+    // Backends may add products with zero, which make a -0 a +0.
+    return y + 0f;
   }
 
   private static float dotFloat(Activations x, int m, PackedMatrix w, int n) {
