@@ -1,5 +1,5 @@
-#include "numeric.h"
 #include "ops.h"
+#include "quantise.h"
 
 namespace shadowbatch {
 namespace SB_ISA {
@@ -46,16 +46,15 @@ void quantize(Pool& pool, Floats x, int count, int columns, Quantised out) {
   auto rows = [&](int, int from, int to) {
     for (int i = from; i < to; i++) {
       const float* row = x.row(i);
-      int k = 0;
-      for (; k + kGroup <= columns; k += kGroup) {
-        writeGroup(load(row + k), load(row + k + 16), out, i, k / kGroup);
-      }
-      const int rest = columns - k;
-      if (rest > 0) {
-        const F lo = loadPart(row + k, least(rest, 16));
-        const F hi = loadPart(row + k + 16, most(rest - 16, 0));
-        writeGroup(lo, hi, out, i, k / kGroup);
-      }
+      writeRow(out, i, (columns + kGroup - 1) / kGroup, [&](int k, F& lo, F& hi) {
+        if (k + kGroup <= columns) {
+          lo = load(row + k);
+          hi = load(row + k + 16);
+        } else {
+          lo = loadPart(row + k, least(columns - k, 16));
+          hi = loadPart(row + k + 16, most(columns - k - 16, 0));
+        }
+      });
     }
   };
   parallel(pool, count, rowGrain(columns), rows);
@@ -67,11 +66,10 @@ void swiGlu(Pool& pool, Floats gateUp, int count, int columns, Quantised out) {
     for (int i = from; i < to; i++) {
       const float* gate = gateUp.row(i);
       const float* up = gate + f;
-      for (int k = 0; k < f; k += kGroup) {
-        const F lo = mul(silu(load(gate + k)), load(up + k));
-        const F hi = mul(silu(load(gate + k + 16)), load(up + k + 16));
-        writeGroup(lo, hi, out, i, k / kGroup);
-      }
+      writeRow(out, i, (f + kGroup - 1) / kGroup, [&](int k, F& lo, F& hi) {
+        lo = mul(silu(load(gate + k)), load(up + k));
+        hi = mul(silu(load(gate + k + 16)), load(up + k + 16));
+      });
     }
   };
   parallel(pool, count, most(1, rowGrain(columns) / 2), rows);

@@ -1,5 +1,5 @@
-#include "numeric.h"
 #include "ops.h"
+#include "quantise.h"
 
 namespace shadowbatch {
 namespace SB_ISA {
@@ -10,12 +10,10 @@ void rmsNorm(Pool& pool, const NormArgs& a, Quantised out) {
     for (int i = from; i < to; i++) {
       const float* x = a.x.row(i);
       const F r = splat(inverseRms(sumOfSquares(x, d), d, a.eps));
-      for (int k = 0; k < d; k += kGroup) {
-        const F lo = mul(mul(load(x + k), r), load(a.weight + k));
-        const F hi =
-            k + 16 < d ? mul(mul(load(x + k + 16), r), load(a.weight + k + 16)) : splat(0.f);
-        writeGroup(lo, hi, out, i, k / kGroup);
-      }
+      writeRow(out, i, (d + kGroup - 1) / kGroup, [&](int k, F& lo, F& hi) {
+        lo = mul(mul(load(x + k), r), load(a.weight + k));
+        hi = k + 16 < d ? mul(mul(load(x + k + 16), r), load(a.weight + k + 16)) : splat(0.f);
+      });
     }
   };
   parallel(pool, a.rows, rowGrain(d), rows);

@@ -28,11 +28,14 @@ SB_INLINE F silu(F x) { return div(x, add(splat(1.f), expOf(sub(splat(0.f), x)))
 
 SB_INLINE I magnitudeBits(F x) { return andI(bitsOf(x), splatI(0x7fffffff)); }
 
-// Largest magnitude, at least 1e-30. Magnitudes compare as integers, which lets a NaN win as it
+constexpr float kLeastMagnitude = 1e-30f;
+
+// Largest magnitude, at least the least. Magnitudes compare as integers, which lets a NaN win as it
 // does in Java's Math.max.
 SB_INLINE float largestOf(I magnitudes) {
-  const int floor = 0x0da24260;  // 1e-30f
-  const int bits = most(maxI16(magnitudes), floor);
+  int bits;
+  std::memcpy(&bits, &kLeastMagnitude, 4);
+  bits = most(maxI16(magnitudes), bits);
   float top;
   std::memcpy(&top, &bits, 4);
   return top;
@@ -55,46 +58,6 @@ SB_INLINE float sumOfSquares(const float* x, int n) {
 
 SB_INLINE float inverseRms(float sum, int n, float eps) {
   return 1.f / __builtin_sqrtf(sum / static_cast<float>(n) + eps);
-}
-
-// A value that many times as large as all others of its group stays a float.
-constexpr float kSpike = 2.25f;
-
-// Group g of row i of activations, from 32 floats; groups in rising order.
-SB_INLINE void writeGroup(F a, F b, const Quantised& out, long i, long g) {
-  if (g == 0) out.spikes[i] = 0;
-  const I sizeA = magnitudeBits(a), sizeB = magnitudeBits(b);
-  float top = largestOf(maxI(sizeA, sizeB));
-  const unsigned equal =
-      static_cast<unsigned>(equalBits(fromBits(sizeA), splat(top))) |
-      static_cast<unsigned>(equalBits(fromBits(sizeB), splat(top))) << 16;
-  // Not a single one of that size: no spike. (None: all are below the least magnitude.)
-  if (equal != 0 && (equal & (equal - 1)) == 0) {
-    const int at = __builtin_ctz(equal);
-    const M inA = lanesIn(at, at + 1), inB = lanesIn(at - 16, at - 15);
-    const I none = splatI(0);
-    const float others = largestOf(maxI(selectI(inA, none, sizeA), selectI(inB, none, sizeB)));
-    if (top > kSpike * others) {
-      alignas(64) float x[32];
-      store(x, a);
-      store(x + 16, b);
-      const long slot = i * out.groupStride + out.spikes[i]++;
-      out.spikeColumn[slot] = static_cast<int32_t>(g * kGroup + at);
-      out.spikeValue[slot] = x[at];
-      a = select(inA, splat(0.f), a);
-      b = select(inB, splat(0.f), b);
-      top = others;
-    }
-  }
-  const float scale = top / 127.f;
-  const F inverse = splat(127.f / top);
-  const I qa = toInt(mul(a, inverse));
-  const I qb = toInt(mul(b, inverse));
-  int8_t* q = out.q + i * out.qStride + g * kGroup;
-  storeBytes(q, qa);
-  storeBytes(q + 16, qb);
-  out.scale[i * out.groupStride + g] = scale;
-  out.sum[i * out.groupStride + g] = scale * static_cast<float>(sumI16(addI(qa, qb)));
 }
 
 // Turns pairs (i, i + half) of a head.

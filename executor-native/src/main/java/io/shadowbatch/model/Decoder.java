@@ -38,41 +38,62 @@ public final class Decoder {
    */
   public void forward(TokenBatch batch, KvStore store) {
     int n = batch.size();
+    int wanted = batch.logitRows().length;
+    int last = spec.layers() - 1;
+    Tensor x = work.hidden().rows(0, n); // [n, hidden], the residual stream
+    kernels.embed(weights.embedding(), batch.tokens(), n, x);
+    for (int i = 0; i < last; i++) {
+      Tensor mixed = attention(i, x, batch, store);
+      feedForward(weights.layers().get(i), x, mixed);
+    }
+    Tensor mixed = attention(last, x, batch, store);
+    if (wanted == 0) return;
+    if (wanted < n) {
+      // Behind the last attention nothing reads the rows whose logits nobody wants.
+      Tensor some = work.qkv().columns(0, mixed.columns()).rows(0, wanted);
+      kernels.gatherRows(mixed, batch.logitRows(), wanted, some);
+      mixed = some;
+      Tensor rest = work.last().rows(0, wanted);
+      kernels.gatherRows(x, batch.logitRows(), wanted, rest);
+      x = rest;
+    }
+    feedForward(weights.layers().get(last), x, mixed);
+    kernels.rmsNorm(x, weights.outputNorm(), spec.normEps(), work.lastNormed());
+  }
+
+  /** Stores the keys and values of a layer and attends: [n, queryHeads * headDim]. */
+  private Tensor attention(int i, Tensor x, TokenBatch batch, KvStore store) {
     int queryWidth = spec.queryHeads() * spec.headDim();
     int kvWidth = spec.kvHeads() * spec.headDim();
-    Tensor x = work.hidden().rows(0, n); // [n, hidden], the residual stream
-    Tensor qkv = work.qkv().rows(0, n);
-    Tensor q = qkv.columns(0, queryWidth); // [n, queryHeads * headDim] before RoPE
+    DecoderWeights.Layer layer = weights.layers().get(i);
+    Activations normed = work.normed().rows(0, x.rows());
+    Tensor qkv = work.qkv().rows(0, x.rows());
+    Tensor q = qkv.columns(0, queryWidth); // before RoPE
     Tensor k = qkv.columns(queryWidth, queryWidth + kvWidth);
     Tensor v = qkv.columns(queryWidth + kvWidth, queryWidth + 2 * kvWidth);
-    Tensor mixed = work.mixed().rows(0, n); // [n, queryHeads * headDim]
-    Tensor gateUp = work.gateUp().rows(0, n); // [n, 2 * feedForward]
-    Activations normed = work.normed().rows(0, n);
-    Activations heads = work.heads().rows(0, n);
-    Activations gated = work.gated().rows(0, n);
-
-    kernels.embed(weights.embedding(), batch.tokens(), n, x);
-    for (int i = 0; i < spec.layers(); i++) {
-      DecoderWeights.Layer layer = weights.layers().get(i);
-      kernels.rmsNorm(x, layer.attentionNorm(), spec.normEps(), normed);
-      kernels.matmul(normed, layer.qkv(), layer.qkvBias(), qkv, Store.SET);
-      if (layer.qNorm() != null) {
-        kernels.headNorm(q, spec.headDim(), layer.qNorm(), spec.normEps());
-        kernels.headNorm(k, spec.headDim(), layer.kNorm(), spec.normEps());
-      }
-      store.attend(i, q, k, v, batch, mixed);
-      kernels.quantize(mixed, heads);
-      kernels.matmul(heads, layer.output(), null, x, Store.ADD);
-      kernels.rmsNorm(x, layer.feedForwardNorm(), spec.normEps(), normed);
-      kernels.matmul(normed, layer.gateUp(), null, gateUp, Store.SET);
-      kernels.swiGlu(gateUp, gated);
-      kernels.matmul(gated, layer.down(), null, x, Store.ADD);
+    Tensor mixed = work.mixed().rows(0, x.rows());
+    kernels.rmsNorm(x, layer.attentionNorm(), spec.normEps(), normed);
+    kernels.matmul(normed, layer.qkv(), layer.qkvBias(), qkv, Store.SET);
+    if (layer.qNorm() != null) {
+      kernels.headNorm(q, spec.headDim(), layer.qNorm(), spec.normEps());
+      kernels.headNorm(k, spec.headDim(), layer.kNorm(), spec.normEps());
     }
-    int wanted = batch.logitRows().length;
-    if (wanted == 0) return;
-    Tensor last = work.last().rows(0, wanted);
-    kernels.gatherRows(x, batch.logitRows(), wanted, last);
-    kernels.rmsNorm(last, weights.outputNorm(), spec.normEps(), work.lastNormed());
+    store.attend(i, q, k, v, batch, mixed);
+    return mixed;
+  }
+
+  /** Adds the attention's output and the feed-forward network's to the residual stream x. */
+  private void feedForward(DecoderWeights.Layer layer, Tensor x, Tensor mixed) {
+    Activations heads = work.heads().rows(0, x.rows());
+    Activations normed = work.normed().rows(0, x.rows());
+    Activations gated = work.gated().rows(0, x.rows());
+    Tensor gateUp = work.gateUp().rows(0, x.rows()); // [n, 2 * feedForward]
+    kernels.quantize(mixed, heads);
+    kernels.matmul(heads, layer.output(), null, x, Store.ADD);
+    kernels.rmsNorm(x, layer.feedForwardNorm(), spec.normEps(), normed);
+    kernels.matmul(normed, layer.gateUp(), null, gateUp, Store.SET);
+    kernels.swiGlu(gateUp, gated);
+    kernels.matmul(gated, layer.down(), null, x, Store.ADD);
   }
 
   /**
