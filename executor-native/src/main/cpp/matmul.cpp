@@ -14,18 +14,34 @@ constexpr int kFetchTiles = 20;
 
 void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const SpikeBlock& block,
               float* decoded) {
-  PanelTile t = panelOf(a, panel, decoded);
-  decodeColumns(t.cells, spikes, block, decoded);
+  PanelTile t = panelOf(a, panel, spikes, decoded);
   const int tiles = block.lastTile - block.firstTile;
   t.fetchBytes = tiles <= kFetchTiles ? shareOfCell(tiles) : 0;
   for (int i = block.firstTile; i < block.lastTile; i++) {
     moveTo(t, a, panel, spikes, spikes.tiles[i]);
+    // By the first tile, whose sums have just brought the panel's cells near.
+    t.decode = i == block.firstTile ? &block : nullptr;
     panelTile(t, spikes.tiles[i].rows);
     t.fetch += static_cast<long>(a.groups) * t.fetchBytes;
   }
 }
 
 }  // namespace
+
+void decodeColumns(const PanelTile& t) {
+  float* out = t.decoded;
+  for (int i = t.decode->firstColumn; i < t.decode->lastColumn; i++, out += kGroup) {
+    const int k = t.spikeColumns[i];
+    const uint8_t* cell = t.cells + static_cast<long>(k / kGroup) * kCellBytes;
+    const uint8_t* quads = cell + k % kGroup / 4 * 128;
+    const auto* f = reinterpret_cast<const float*>(cell + 1024);
+    for (int half = 0; half < 2; half++) {
+      const I four = loadI(reinterpret_cast<const int32_t*>(quads + 64 * half));
+      const I q = andI(shiftRight(four, 8 * (k % 4)), splatI(0xff));
+      store(out + 16 * half, fma(toFloat(q), load(f + 16 * half), load(f + 32 + 16 * half)));
+    }
+  }
+}
 
 void matmul(Pool& pool, const MatmulArgs& a) {
   const int panels = (a.columns + kGroup - 1) / kGroup;
@@ -39,7 +55,7 @@ void matmul(Pool& pool, const MatmulArgs& a) {
   const SpikeView spikes = arrangeSpikes(*a.spikes, a, blockRows, kTileRows);
   pool.reserve(4L * kGroup * spikes.columnsMost);
   const long itemWork = rowBytes * kGroup * least(a.rows, blockRows);
-  const int grain = static_cast<int>(1 + 4000000 / itemWork);
+  const int grain = static_cast<int>(1 + 1000000 / itemWork);
   auto items = [&](int worker, int from, int to) {
     auto* decoded = reinterpret_cast<float*>(pool.scratch(worker));
     for (int item = from; item < to; item++) {

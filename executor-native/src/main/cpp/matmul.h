@@ -16,7 +16,9 @@ struct PanelTile {
   const Spike* spikes;   // [depth][spikeStride]
   int depth;
   int spikeStride;
-  const float* decoded;  // columns of the panel that have spikes, [slots][32]
+  float* decoded;        // columns of the panel that have spikes, [slots][32]
+  const int32_t* spikeColumns;
+  const SpikeBlock* decode;  // what to decode before the spikes are added, or null
   const uint8_t* cells;  // of the panel
   int groups;
   const float* bias;  // of the panel's columns, or null
@@ -36,12 +38,18 @@ SB_INLINE int shareOfCell(int parts) { return (kCellBytes / 64 + parts - 1) / pa
 // rows in 1..kTileRows.
 void panelTile(const PanelTile& t, int rows);
 
+// The columns of t.decode as floats into t.decoded.
+void decodeColumns(const PanelTile& t);
+
 // What all tiles of a panel share.
-SB_INLINE PanelTile panelOf(const MatmulArgs& a, int panel, const float* decoded) {
+SB_INLINE PanelTile panelOf(const MatmulArgs& a, int panel, const SpikeView& spikes,
+                            float* decoded) {
   PanelTile t;
   t.qStride = a.x.qStride;
   t.groupStride = a.x.groupStride;
   t.decoded = decoded;
+  t.spikeColumns = spikes.columns;
+  t.decode = nullptr;
   t.cells = a.w + static_cast<long>(panel) * a.groups * kCellBytes;
   t.groups = a.groups;
   t.bias = a.bias == nullptr ? nullptr : a.bias + panel * kGroup;
@@ -64,25 +72,10 @@ SB_INLINE void moveTo(PanelTile& t, const MatmulArgs& a, int panel, const SpikeV
   t.out = a.out.row(tile.row) + panel * kGroup;
 }
 
-// The block's spike columns of a panel as floats, [slots][32].
-SB_INLINE void decodeColumns(const uint8_t* cells, const SpikeView& spikes, const SpikeBlock& block,
-                             float* decoded) {
-  for (int i = block.firstColumn; i < block.lastColumn; i++, decoded += kGroup) {
-    const int k = spikes.columns[i];
-    const uint8_t* cell = cells + static_cast<long>(k / kGroup) * kCellBytes;
-    const uint8_t* quads = cell + k % kGroup / 4 * 128;
-    const auto* f = reinterpret_cast<const float*>(cell + 1024);
-    for (int half = 0; half < 2; half++) {
-      const I four = loadI(reinterpret_cast<const int32_t*>(quads + 64 * half));
-      const I q = andI(shiftRight(four, 8 * (k % 4)), splatI(0xff));
-      store(decoded + 16 * half, fma(toFloat(q), load(f + 16 * half), load(f + 32 + 16 * half)));
-    }
-  }
-}
-
 // Adds the products of the spikes of rows [0, R) of a tile.
 template <int R>
 SB_INLINE void addSpikes(const PanelTile& t, F (&y)[R][2]) {
+  if (t.decode != nullptr) decodeColumns(t);
   const Spike* spike = t.spikes;
 #pragma GCC unroll 1
   for (int j = 0; j < t.depth; j++, spike += t.spikeStride) {

@@ -92,6 +92,7 @@ SB_INLINE void scaleGroups(F (&y)[kRows], const Sums* sums, const uint8_t* cell,
 }
 
 SB_INLINE void addSpikes(const PanelTile& t, int half, F (&y)[kRows]) {
+  if (t.decode != nullptr) avx512::decodeColumns(t);
   const Spike* spike = t.spikes;
 #pragma GCC unroll 1
   for (int j = 0; j < t.depth; j++, spike += kRows) {
@@ -131,12 +132,12 @@ __attribute__((noinline)) void halfPanel(const PanelTile& t, int half, Sums* sum
 void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const SpikeBlock& block,
               float* decoded) {
   alignas(64) Sums sums[kPhase];
-  PanelTile t = avx512::panelOf(a, panel, decoded);
-  avx512::decodeColumns(t.cells, spikes, block, decoded);
+  PanelTile t = avx512::panelOf(a, panel, spikes, decoded);
   const int tiles = block.lastTile - block.firstTile;
   for (int i = block.firstTile; i < block.lastTile; i++) {
     const SpikeTile& tile = spikes.tiles[i];
     avx512::moveTo(t, a, panel, spikes, tile);
+    t.decode = i == block.firstTile ? &block : nullptr;
     if (tile.rows < kRows) {
       t.fetchBytes = 0;
       avx512::panelTile(t, tile.rows);
@@ -150,6 +151,7 @@ void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const Spi
         halfPanel<false>(t, half, sums);
       }
       t.fetch += static_cast<long>(t.groups) * t.fetchBytes;
+      t.decode = nullptr;
     }
   }
 }

@@ -52,6 +52,7 @@ PanelTile shifted(PanelTile t, int rows) {
   t.scale += rows * t.groupStride;
   t.sum += rows * t.groupStride;
   t.spikes += rows;
+  t.decode = nullptr;
   t.out += rows * t.outStride;
   return t;
 }

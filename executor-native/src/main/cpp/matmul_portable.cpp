@@ -26,6 +26,7 @@ void panelTile(const PanelTile& t, int rows) {
     }
     PanelTile row = t;
     row.spikes += r;
+    if (r > 0) row.decode = nullptr;
     addSpikes(row, y);
     finish(t, r, 0, y[0][0]);
     finish(t, r, 1, y[0][1]);

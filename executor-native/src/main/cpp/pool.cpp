@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -131,7 +132,10 @@ bool Pool::takeChunk(int worker) {
       continue;
     }
     const uint32_t rest = static_cast<uint32_t>(items) - from;
-    const uint32_t count = rest < static_cast<uint32_t>(grain) ? rest : grain;
+    // Guided: large chunks first, small ones last, so that threads end together.
+    const uint32_t fair = rest / (2 * static_cast<uint32_t>(threads_));
+    const uint32_t wanted = std::max(fair, static_cast<uint32_t>(grain));
+    const uint32_t count = std::min(rest, wanted);
     if (!ticket_.compare_exchange_weak(t, t + count, std::memory_order_acq_rel)) continue;
     body(context, worker, static_cast<int>(from), static_cast<int>(from + count));
     const int done = done_.fetch_add(static_cast<int>(count), std::memory_order_seq_cst) + count;

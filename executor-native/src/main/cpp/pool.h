@@ -28,7 +28,7 @@ class Pool {
   // Makes every worker's scratch at least that large; what it held is lost.
   void reserve(long bytes);
 
-  // Runs all items in chunks of `grain` and returns when they are done. One call at a time.
+  // Runs all items in chunks of at least `grain` and returns when they are done. One call at a time.
   void run(int items, int grain, Body body, void* context);
 
  private:

@@ -45,8 +45,8 @@ SB_INLINE void parallel(Pool& pool, int items, int grain, Loop& loop) {
       &loop);
 }
 
-// Rows of a chunk so that handing it over costs little: about 16K elements.
-SB_INLINE int rowGrain(int columns) { return most(1, 16384 / most(columns, 1)); }
+// Rows of a chunk so that handing it over costs little: about 4K elements, a microsecond or two.
+SB_INLINE int rowGrain(int columns) { return most(1, 4096 / most(columns, 1)); }
 
 }  // namespace SB_ISA
 }  // namespace shadowbatch

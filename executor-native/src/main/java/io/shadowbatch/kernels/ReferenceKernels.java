@@ -177,7 +177,10 @@ public final class ReferenceKernels implements Kernels {
     }
   }
 
-  /** Groups left to right, each with an exact integer sum; then the spikes by rising column, then +0. */
+  /**
+   * Groups left to right, each with an exact integer sum; then the spikes by rising column, then
+   * +0.
+   */
   private static float dotPacked(Activations x, int m, PackedMatrix w, int n) {
     ByteBuffer wb = w.storage().bytes();
     ByteBuffer xb = x.q().storage().bytes();
