@@ -32,6 +32,9 @@ bool askForTiles() {
 
 bool hasAmx() {
   if (!hasAvx512()) return false;
+#if defined(SB_EMULATE_TILES)
+  return true;
+#endif
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   const unsigned tileAndInt8 = 1u << 24 | 1u << 25;

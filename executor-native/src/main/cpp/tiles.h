@@ -3,6 +3,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#if defined(SB_EMULATE_TILES)
+#include "tiles_emulated.h"
+#endif
 
 namespace shadowbatch {
 namespace amx {
@@ -19,7 +22,11 @@ struct alignas(64) TileConfig {
 // GCC's intrinsics do not say that they read memory: without these two the compiler drops the
 // stores before them.
 static inline void loadTileConfig(const TileConfig& config) {
+#if defined(SB_EMULATE_TILES)
+  emulated.configure(config.columnBytes, config.rows);
+#else
   asm volatile("ldtilecfg %0" ::"m"(config));
+#endif
 }
 static inline void storesBeforeTiles() { asm volatile("" ::: "memory"); }
 
