@@ -1,5 +1,8 @@
 package io.shadowbatch.plan;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
@@ -8,9 +11,10 @@ import java.util.Arrays;
  * Sort key of a prompt: chained hashes of its leading blocks, then a hash of the whole.
  *
  * <p>Entry j is a 64-bit hash of the bytes before the end of block j, written with the high byte
- * first; only whole blocks count, at most {@link #BLOCKS_MAX}. Prompts that begin with the same
- * blocks begin with the same entries, so that sorting signatures as unsigned bytes walks the tree
- * of blocks depth first. A collision only puts strangers side by side.
+ * first; only whole blocks count, at most {@link #BLOCKS_MAX}, which hold 530,432 bytes. Prompts
+ * that begin with the same blocks begin with the same entries, so that sorting signatures as
+ * unsigned bytes walks the tree of blocks depth first. A collision only puts strangers side by
+ * side.
  */
 public final class PrefixSignature {
 
@@ -21,6 +25,8 @@ public final class PrefixSignature {
   private static final int WHOLE_BYTES = 16;
   private static final int BLOCK_BYTES = 256;
   private static final int[] BLOCK_ENDS = blockEnds();
+  private static final VarHandle LONGS =
+      MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
 
   private PrefixSignature() {}
 
@@ -43,18 +49,43 @@ public final class PrefixSignature {
 
   /** Signature of a prompt whose SHA-256 is known. */
   public static byte[] of(byte[] prompt, byte[] sha256) {
+    return of(prompt, sha256, 0);
+  }
+
+  /**
+   * Signature of what follows a prefix that all prompts of a job share: it sorts by the first bytes
+   * that can differ, and its blocks reach that much further.
+   *
+   * @param sha256 of the whole prompt
+   * @param rootBytes length of that prefix, at most the prompt's
+   */
+  public static byte[] of(byte[] prompt, byte[] sha256, int rootBytes) {
+    int own = prompt.length - rootBytes;
+    if (rootBytes < 0 || own < 0) {
+      throw new IllegalArgumentException(
+          "the root must be 0 to %d bytes of the prompt, got %d"
+              .formatted(prompt.length, rootBytes));
+    }
     int blocks = 0;
-    while (blocks < BLOCKS_MAX && BLOCK_ENDS[blocks] <= prompt.length) blocks++;
+    while (blocks < BLOCKS_MAX && BLOCK_ENDS[blocks] <= own) blocks++;
     byte[] signature = new byte[blocks * ENTRY_BYTES + WHOLE_BYTES];
     long chain = 0x5348_4144_4f57_4b56L;
-    int from = 0;
+    int from = rootBytes;
     for (int j = 0; j < blocks; j++) {
-      chain = mixBlock(chain, prompt, from, BLOCK_ENDS[j]);
-      putLong(signature, j * ENTRY_BYTES, chain);
-      from = BLOCK_ENDS[j];
+      int to = rootBytes + BLOCK_ENDS[j];
+      chain = mixBlock(chain, prompt, from, to);
+      LONGS.set(signature, j * ENTRY_BYTES, chain);
+      from = to;
     }
     System.arraycopy(sha256, 0, signature, blocks * ENTRY_BYTES, WHOLE_BYTES);
     return signature;
+  }
+
+  /** Whether a signature ends with the hash of a whole prompt, as those of error rows do not. */
+  static boolean isWhole(byte[] signature) {
+    return signature.length >= WHOLE_BYTES
+        && signature.length <= BLOCKS_MAX * ENTRY_BYTES + WHOLE_BYTES
+        && signature.length % ENTRY_BYTES == 0;
   }
 
   /** Number of leading blocks that have an entry. */
@@ -94,9 +125,7 @@ public final class PrefixSignature {
   private static long mixBlock(long chain, byte[] bytes, int from, int to) {
     long hash = chain;
     for (int i = from; i < to; i += Long.BYTES) {
-      long word = 0;
-      for (int k = 0; k < Long.BYTES; k++) word = word << 8 | (bytes[i + k] & 0xff);
-      hash = mix(hash ^ word) + 0x9e37_79b9_7f4a_7c15L;
+      hash = mix(hash ^ (long) LONGS.get(bytes, i)) + 0x9e37_79b9_7f4a_7c15L;
     }
     return mix(hash);
   }
@@ -107,9 +136,5 @@ public final class PrefixSignature {
     z = (z ^ (z >>> 30)) * 0xbf58_476d_1ce4_e5b9L;
     z = (z ^ (z >>> 27)) * 0x94d0_49bb_1331_11ebL;
     return z ^ (z >>> 31);
-  }
-
-  private static void putLong(byte[] out, int at, long value) {
-    for (int i = 0; i < Long.BYTES; i++) out[at + i] = (byte) (value >>> (56 - 8 * i));
   }
 }

@@ -1,6 +1,5 @@
 package io.shadowbatch.spark;
 
-import io.shadowbatch.plan.PrefixGroups;
 import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
@@ -86,9 +85,7 @@ final class InferenceRows {
 
   /** The partition's requests; rows with errors leave at once through the queue. */
   private final class Requests implements Iterator<Request> {
-    private final Iterator<Row> rows;
-    private Row ahead;
-    private byte[] before;
+    private final PlannedRows rows;
     private OutputRows.Asked current;
     private int[] tokens;
     private SamplingParams params;
@@ -96,28 +93,23 @@ final class InferenceRows {
     private long nextId;
 
     Requests(Iterator<Row> rows) {
-      this.rows = rows;
+      this.rows = new PlannedRows(rows, settings.plan(), settings.kept());
     }
 
     @Override
     public boolean hasNext() {
       if (abandoned) return false;
       while (current == null || sample == current.prepared().samples()) {
-        if (ahead == null && !rows.hasNext()) return false;
-        Row row = ahead == null ? rows.next() : ahead;
-        ahead = rows.hasNext() ? rows.next() : null;
-        open(row);
+        if (!rows.hasNext()) return false;
+        open(rows.next());
       }
       return true;
     }
 
     /** Makes the row the current one, or emits its error rows. */
-    private void open(Row row) {
-      Prepared prepared = PreparedRows.read(row, settings.kept());
-      byte[] after = ahead == null ? null : PreparedRows.read(ahead, settings.kept()).signature();
-      String group = PrefixGroups.name(before, prepared.signature(), after);
-      before = prepared.signature();
-      OutputRows.Asked asked = new OutputRows.Asked(row, prepared, group, 0, 0, null);
+    private void open(PlannedRows.Planned row) {
+      Prepared prepared = row.prepared();
+      OutputRows.Asked asked = new OutputRows.Asked(row.row(), prepared, row.group(), 0, 0, null);
       sample = 0;
       current = null;
       try {

@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.spark.JobConfig.EngineChoice;
+import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.JobConfig.RowDefaults;
 import java.io.Serializable;
 import java.util.Iterator;
@@ -30,6 +31,7 @@ record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCoun
       ModelCard model,
       EngineChoice engine,
       RowDefaults rows,
+      PrefixPlan plan,
       int kept,
       RawPrompts raw)
       implements Serializable {}

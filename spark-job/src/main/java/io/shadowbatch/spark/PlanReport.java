@@ -2,7 +2,12 @@ package io.shadowbatch.spark;
 
 import static org.apache.spark.sql.functions.col;
 
+import io.shadowbatch.plan.PlanRules;
+import io.shadowbatch.plan.PlanStatistics;
+import io.shadowbatch.plan.PrefixGroupPlanner;
 import io.shadowbatch.plan.PrefixSignature;
+import io.shadowbatch.plan.SortedPrompt;
+import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
 import java.io.Serializable;
@@ -14,6 +19,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
@@ -41,7 +48,14 @@ public final class PlanReport {
           .add("shared", DataTypes.LongType)
           .add("longest", DataTypes.LongType)
           .add("long_rows", DataTypes.LongType)
-          .add("new_tokens", DataTypes.LongType);
+          .add("new_tokens", DataTypes.LongType)
+          .add("groups", DataTypes.LongType)
+          .add("grouped", DataTypes.LongType)
+          .add("group_saved", DataTypes.LongType)
+          .add("group_largest", DataTypes.LongType);
+
+  /** Columns of which the largest counts; the others add up. */
+  private static final Set<Integer> LARGEST = Set.of(4, 10);
 
   private PlanReport() {}
 
@@ -54,7 +68,7 @@ public final class PlanReport {
     Dataset<Row> ordered =
         PrefixOrdering.apply(plan.prepared(), config.prefixPlan(), plan.partitions());
     PartitionFacts task =
-        new PartitionFacts(plan.table().kept().size(), (long) (bytesPerToken * context));
+        new PartitionFacts(plan.table().kept().size(), bytesPerToken, context, config.prefixPlan());
     List<Row> parts = ordered.mapPartitions(task, Encoders.row(PARTITION)).collectAsList();
     Map<String, Long> errors = errors(plan);
     return described(plan, bytesPerToken, sums(parts), errors);
@@ -77,7 +91,8 @@ public final class PlanReport {
     long[] sums = new long[PARTITION.size()];
     for (Row part : parts) {
       for (int i = 0; i < sums.length; i++) {
-        sums[i] = i == 4 ? Math.max(sums[i], part.getLong(i)) : sums[i] + part.getLong(i);
+        sums[i] =
+            LARGEST.contains(i) ? Math.max(sums[i], part.getLong(i)) : sums[i] + part.getLong(i);
       }
     }
     return sums;
@@ -119,6 +134,10 @@ public final class PlanReport {
     map.put("prompt_tokens", promptTokens);
     map.put("reusable_tokens", reusable);
     map.put("computed_prompt_tokens", promptTokens - reusable);
+    map.put("prefix_groups", sums[7]);
+    map.put("rows_in_prefix_groups", sums[8]);
+    map.put("largest_prefix_group", sums[10]);
+    map.put("tokens_saved_by_groups", Math.round(sums[9] / bytesPerToken));
     map.put("completion_tokens_max", sums[6]);
     map.put("longest_prompt_tokens", Math.round(sums[4] / bytesPerToken));
     map.put("rows_that_look_too_long", sums[5]);
@@ -168,36 +187,72 @@ public final class PlanReport {
   }
 
   /** Counts one ordered partition: what each prompt shares with the one before needs no work. */
-  private record PartitionFacts(int kept, long contextBytes)
+  private record PartitionFacts(int kept, double bytesPerToken, int context, PrefixPlan plan)
       implements MapPartitionsFunction<Row, Row>, Serializable {
 
     private static final long serialVersionUID = 1L;
 
     @Override
     public Iterator<Row> call(Iterator<Row> rows) {
-      long[] facts = new long[PARTITION.size()];
-      byte[] before = new byte[0];
-      while (rows.hasNext()) {
-        PreparedRows.Prepared row = PreparedRows.read(rows.next(), kept);
-        facts[0]++;
-        facts[1] += row.samples();
-        if (row.error() != null) continue;
-        int shared = PrefixSignature.sharedBlocks(before, row.signature());
-        before = row.signature();
-        facts[2] += (long) row.prompt().length * row.samples();
-        facts[3] += PrefixSignature.bytesOf(shared);
-        facts[3] += (long) row.prompt().length * (row.samples() - 1);
-        facts[4] = Math.max(facts[4], row.prompt().length);
-        if (row.prompt().length >= contextBytes) facts[5]++;
-        facts[6] += (long) row.samples() * maxTokens(row.params());
+      Prompts prompts = new Prompts(rows, this);
+      long[] facts = prompts.facts;
+      if (plan == PrefixPlan.OFF) {
+        while (prompts.hasNext()) prompts.next();
+      } else {
+        var planner = new PrefixGroupPlanner<>(prompts, PlanRules.of(bytesPerToken));
+        while (planner.hasNext()) planner.next();
+        PlanStatistics statistics = planner.statistics();
+        facts[7] = statistics.groups();
+        facts[8] = statistics.grouped();
+        facts[9] = statistics.promptBytes() - statistics.plannedBytes();
+        facts[10] = statistics.degreeMax();
       }
       Object[] values = new Object[facts.length];
       for (int i = 0; i < values.length; i++) values[i] = facts[i];
       return List.of(RowFactory.create(values)).iterator();
     }
+  }
 
-    private static int maxTokens(String params) {
-      return (int) RowParams.parsed(params).get("max_tokens");
+  /** The prompts of a partition for the planner; counts the rows that pass. */
+  private static final class Prompts implements Iterator<SortedPrompt<Void>> {
+    private final long[] facts = new long[PARTITION.size()];
+    private final Iterator<Row> rows;
+    private final PartitionFacts task;
+    private byte[] before = new byte[0];
+    private PreparedRows.Prepared ahead;
+
+    Prompts(Iterator<Row> rows, PartitionFacts task) {
+      this.rows = rows;
+      this.task = task;
+    }
+
+    @Override
+    public boolean hasNext() {
+      while (ahead == null && rows.hasNext()) {
+        PreparedRows.Prepared row = PreparedRows.read(rows.next(), task.kept());
+        facts[0]++;
+        facts[1] += row.samples();
+        if (row.error() == null) ahead = row;
+      }
+      return ahead != null;
+    }
+
+    @Override
+    public SortedPrompt<Void> next() {
+      if (!hasNext()) throw new NoSuchElementException("the partition has no more prompts");
+      PreparedRows.Prepared row = ahead;
+      ahead = null;
+      int shared = PrefixSignature.sharedBlocks(before, row.signature());
+      before = row.signature();
+      int length = row.prompt().length;
+      int outputTokens = (int) RowParams.parsed(row.params()).get("max_tokens");
+      facts[2] += (long) length * row.samples();
+      facts[3] += PrefixSignature.bytesOf(shared);
+      facts[3] += (long) length * (row.samples() - 1);
+      facts[4] = Math.max(facts[4], length);
+      if (length >= (long) (task.bytesPerToken() * task.context())) facts[5]++;
+      facts[6] += (long) row.samples() * outputTokens;
+      return new SortedPrompt<>(row.signature(), length, outputTokens, null);
     }
   }
 }

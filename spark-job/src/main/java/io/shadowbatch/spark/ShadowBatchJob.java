@@ -104,6 +104,7 @@ public final class ShadowBatchJob {
             plan.model(),
             plan.engine(),
             config.rows(),
+            config.prefixPlan(),
             plan.table().kept().size(),
             raw);
     Dataset<Row> ordered =

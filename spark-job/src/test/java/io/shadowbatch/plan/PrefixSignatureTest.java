@@ -1,6 +1,7 @@
 package io.shadowbatch.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -75,6 +76,32 @@ class PrefixSignatureTest {
     assertThat(PrefixSignature.sharedBlocks(signature, other)).isEqualTo(64);
     assertThat(other).isNotEqualTo(signature);
     assertThat(PrefixSignature.bytesOf(64)).isBetween(500_000L, 1_100_000L);
+  }
+
+  /** Goal: below a root, the blocks are those of what follows it; the rest stays as it is. */
+  @Test
+  void signaturesBelowARootBeginBehindIt() {
+    Random random = new Random(3);
+    byte[] root = bytes(random, 700_001);
+    byte[] own = bytes(random, 3_000);
+    byte[] prompt = concat(root, own);
+    byte[] hash = PrefixSignature.sha256(prompt);
+    byte[] below = PrefixSignature.of(prompt, hash, root.length);
+    assertThat(below).isEqualTo(PrefixSignature.of(own, hash)).hasSize(11 * 8 + 16);
+    assertThat(PrefixSignature.of(prompt, hash, 0)).isEqualTo(PrefixSignature.of(prompt));
+    assertThat(PrefixSignature.of(prompt, hash, prompt.length)).hasSize(16);
+    assertThatThrownBy(() -> PrefixSignature.of(own, hash, 3_001))
+        .hasMessage("the root must be 0 to 3000 bytes of the prompt, got 3001");
+  }
+
+  /** Goal: entries keep their values, for group names are compared across runs. */
+  @Test
+  void entriesKeepTheirValues() {
+    byte[] prompt = bytes(new Random(4), 20_000);
+    byte[] signature = PrefixSignature.of(prompt);
+    assertThat(PrefixSignature.blocks(signature)).isEqualTo(42);
+    assertThat(PrefixSignature.nameOf(signature, 1)).isEqualTo("9d9cacafdeed9414");
+    assertThat(PrefixSignature.nameOf(signature, 42)).isEqualTo("92d1705226f6c410");
   }
 
   private static byte[] bytes(Random random, int length) {
