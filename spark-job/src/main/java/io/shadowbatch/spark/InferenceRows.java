@@ -79,7 +79,7 @@ final class InferenceRows {
     if (asked == null) {
       throw new IllegalStateException("completion " + completion.id() + " was not asked for");
     }
-    counters.add(completion.promptTokens(), completion.tokenIds().length);
+    counters.add(completion);
     return output.completed(asked, completion);
   }
 
@@ -129,7 +129,7 @@ final class InferenceRows {
       } catch (RowException e) {
         for (int i = 0; i < prepared.samples(); i++) {
           ready.add(output.failed(asked.sample(i, null), e));
-          counters.add(0, 0);
+          counters.add(e.code());
         }
       }
     }

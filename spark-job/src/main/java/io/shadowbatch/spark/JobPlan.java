@@ -51,8 +51,11 @@ record JobPlan(
     Dataset<Row> prepared =
         table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
     long rows = count(spark, table, config);
+    int engines = Math.max(1, slots / executorCores(spark.sparkContext()));
     int partitions =
-        config.partitions() > 0 ? config.partitions() : PrefixOrdering.partitions(rows, slots);
+        config.partitions() > 0
+            ? config.partitions()
+            : PrefixOrdering.partitions(rows, slots, engines);
     return new JobPlan(model, table, prepare, prepared, engine, rows, slots, partitions);
   }
 

@@ -5,7 +5,6 @@ import io.shadowbatch.request.TokenLogprob;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 
@@ -54,7 +53,7 @@ final class OutputRows {
       RowException e = new RowException(c.error().code(), "engine", c.error().message());
       return row(asked, null, null, null, usage(c), error(e), timing(c), null, NO_TOKENS);
     }
-    String reason = c.finishReason().name().toLowerCase(Locale.ROOT);
+    String reason = TaskCounters.name(c.finishReason());
     return row(
         asked,
         c.text(),

@@ -8,12 +8,13 @@ import org.apache.spark.sql.Row;
 
 /**
  * Places prompts that begin alike next to each other: one range shuffle on the signature and a sort
- * within partitions. The number of partitions is always given, so that Spark does not change it.
+ * within partitions; a single partition needs no shuffle. The number of partitions is always given,
+ * so that Spark does not change it.
  */
 final class PrefixOrdering {
 
   /** Rows below which another partition is not worth its tail. */
-  private static final long PARTITION_ROWS_MIN = 64;
+  private static final long PARTITION_ROWS_MIN = 128;
 
   private static final long PARTITION_ROWS = 1024;
   private static final int SLOT_PARTITIONS = 4;
@@ -23,21 +24,27 @@ final class PrefixOrdering {
 
   static Dataset<Row> apply(Dataset<Row> prepared, PrefixPlan plan, int partitions) {
     if (plan == PrefixPlan.OFF) {
-      return prepared.repartition(partitions, col(PreparedRows.REQUEST_KEY));
+      return partitions == 1
+          ? prepared.coalesce(1)
+          : prepared.repartition(partitions, col(PreparedRows.REQUEST_KEY));
     }
-    return prepared
-        .repartitionByRange(partitions, col(PreparedRows.SIGNATURE))
-        .sortWithinPartitions(col(PreparedRows.SIGNATURE), col(PreparedRows.REQUEST_KEY));
+    Dataset<Row> placed =
+        partitions == 1
+            ? prepared.coalesce(1)
+            : prepared.repartitionByRange(partitions, col(PreparedRows.SIGNATURE));
+    return placed.sortWithinPartitions(col(PreparedRows.SIGNATURE), col(PreparedRows.REQUEST_KEY));
   }
 
   /**
    * Partitions for a job whose user named none: {@value #PARTITION_ROWS} rows each, but at least
    * {@value #SLOT_PARTITIONS} for each slot if they have {@value #PARTITION_ROWS_MIN} rows, and one
-   * for each slot.
+   * for each slot. Where all slots share one engine, a single task fills it as well as several: the
+   * least is then one.
    */
-  static int partitions(long rows, int slots) {
+  static int partitions(long rows, int slots, int engines) {
     long wanted = Math.max((long) SLOT_PARTITIONS * slots, rows / PARTITION_ROWS);
-    long worthwhile = Math.max(slots, rows / PARTITION_ROWS_MIN);
+    long least = engines == 1 ? 1 : slots;
+    long worthwhile = Math.max(least, rows / PARTITION_ROWS_MIN);
     return (int) Math.max(1, Math.min(Math.min(wanted, worthwhile), PARTITIONS_MAX));
   }
 }

@@ -6,13 +6,17 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import io.shadowbatch.spark.JobConfig.OnExisting;
 import io.shadowbatch.spark.JobException.Exit;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
 
 /**
  * The folder {@code _shadowbatch} of an output: what ran, with which configuration, with what
@@ -70,12 +74,32 @@ final class RunFolder {
       FileSystem files = path.getFileSystem(conf);
       check(files, path, policy);
       files.delete(path, true);
-      RunFolder folder = new RunFolder(files, path, runId);
-      files.mkdirs(folder.run);
+      RunFolder folder = new RunFolder(plain(files), path, runId);
+      folder.mkdirs();
       return folder;
     } catch (IOException | IllegalArgumentException e) {
       throw unwritable(output, e);
     }
+  }
+
+  /** Without Hadoop's checksum files beside ours on a local disk. */
+  private static FileSystem plain(FileSystem files) {
+    return files instanceof LocalFileSystem local ? local.getRaw() : files;
+  }
+
+  private void mkdirs() throws IOException {
+    if (files instanceof RawLocalFileSystem local) {
+      // Hadoop would start a process (chmod) for each folder and file, which takes milliseconds.
+      Files.createDirectories(local.pathToFile(run).toPath());
+    } else {
+      files.mkdirs(run);
+    }
+  }
+
+  private OutputStream create(Path file) throws IOException {
+    return files instanceof RawLocalFileSystem local
+        ? Files.newOutputStream(local.pathToFile(file).toPath())
+        : files.create(file, true);
   }
 
   private static JobException unwritable(String output, Exception e) {
@@ -96,7 +120,7 @@ final class RunFolder {
   private void write(Path target, Map<String, Object> content) {
     Path temporary = new Path(target.getParent(), "." + target.getName() + ".tmp");
     try {
-      try (FSDataOutputStream out = files.create(temporary, true)) {
+      try (OutputStream out = create(temporary)) {
         out.write(text(content).getBytes(StandardCharsets.UTF_8));
       }
       files.delete(target, false);
@@ -109,6 +133,13 @@ final class RunFolder {
 
   private static String text(Map<String, Object> content) throws JsonProcessingException {
     return JSON.writeValueAsString(content) + "\n";
+  }
+
+  /** Rows in the output's files; -1 if they are too many to look into. */
+  long rows(Configuration conf) {
+    List<String> paths =
+        parts().keySet().stream().map(p -> new Path(output, p).toString()).toList();
+    return RowCount.footers(paths, conf);
   }
 
   /** Files of the output with their lengths. */

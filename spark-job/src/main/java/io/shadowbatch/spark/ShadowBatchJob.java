@@ -76,8 +76,10 @@ public final class ShadowBatchJob {
     log.printf(
         "[shadowbatch] run %s: %s, %s kernels, %d threads an executor%n",
         runId, plan.model().name(), plan.engine().backend(), plan.engine().threads());
+    TaskCounters counters = TaskCounters.register(spark.sparkContext());
     try {
-      infer(plan, runId, output);
+      infer(plan, counters, runId, output);
+      check(counters, folder.rows(spark.sparkContext().hadoopConfiguration()));
     } catch (Exception e) { // Spark throws checked exceptions without saying so
       JobException known = known(e);
       folder.write(
@@ -89,12 +91,10 @@ public final class ShadowBatchJob {
               "reason", known.getMessage()));
       throw known;
     }
-    RunSummary summary = RunSummary.of(spark, runId, output, begin);
-    return finished(folder, summary);
+    return finished(folder, RunSummary.of(counters, runId, output, begin));
   }
 
-  private void infer(JobPlan plan, String runId, String output) {
-    TaskCounters counters = TaskCounters.register(spark.sparkContext());
+  private void infer(JobPlan plan, TaskCounters counters, String runId, String output) {
     InferenceTask.RawPrompts raw =
         plan.prepare().chat() ? InferenceTask.RawPrompts.RENDERED : InferenceTask.RawPrompts.RAW;
     InferenceTask.Settings task =
@@ -124,6 +124,16 @@ public final class ShadowBatchJob {
       spark.conf().set(ADAPTIVE, adaptive);
       spark.sparkContext().setJobDescription(null);
     }
+  }
+
+  /** The summary describes the files, or the run fails. */
+  private void check(TaskCounters counters, long written) {
+    long counted = counters.rows().sum();
+    if (written < 0 || written == counted) return;
+    throw new JobException(
+        Exit.UNEXPECTED,
+        "--output %s: its files hold %d rows, the tasks that wrote them counted %d"
+            .formatted(config.output().path(), written, counted));
   }
 
   private RunSummary finished(RunFolder folder, RunSummary summary) {

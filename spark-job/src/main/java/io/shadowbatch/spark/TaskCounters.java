@@ -1,28 +1,94 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.ErrorCode;
+import io.shadowbatch.request.FinishReason;
 import java.io.Serializable;
+import java.util.EnumMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
 import org.apache.spark.SparkContext;
 import org.apache.spark.util.LongAccumulator;
 
-/** Counters that tasks send home while they run. For progress only: retries count twice. */
-record TaskCounters(LongAccumulator rows, LongAccumulator promptTokens, LongAccumulator newTokens)
+/**
+ * Counts of the rows that tasks hand to the writer. While tasks run, heartbeats bring home what is
+ * counted so far, lost attempts included. Once the action has ended, the driver's values are those
+ * of the files: the inference runs in the stage that writes them, and of such a stage Spark takes
+ * each partition's counts once, from the attempt that committed.
+ */
+record TaskCounters(
+    LongAccumulator rows,
+    LongAccumulator promptTokens,
+    LongAccumulator cachedTokens,
+    LongAccumulator newTokens,
+    Map<ErrorCode, LongAccumulator> errors,
+    Map<FinishReason, LongAccumulator> finishes)
     implements Serializable {
 
   static final String PREFIX = "shadowbatch.";
   static final String ROWS = PREFIX + "rows";
   static final String PROMPT_TOKENS = PREFIX + "prompt_tokens";
+  static final String CACHED_TOKENS = PREFIX + "cached_tokens";
   static final String NEW_TOKENS = PREFIX + "completion_tokens";
 
   static TaskCounters register(SparkContext context) {
+    Map<ErrorCode, LongAccumulator> errors = new EnumMap<>(ErrorCode.class);
+    for (ErrorCode code : ErrorCode.values()) {
+      errors.put(code, context.longAccumulator(PREFIX + "error." + code.name()));
+    }
+    Map<FinishReason, LongAccumulator> finishes = new EnumMap<>(FinishReason.class);
+    for (FinishReason reason : FinishReason.values()) {
+      finishes.put(reason, context.longAccumulator(PREFIX + "finish." + name(reason)));
+    }
     return new TaskCounters(
         context.longAccumulator(ROWS),
         context.longAccumulator(PROMPT_TOKENS),
-        context.longAccumulator(NEW_TOKENS));
+        context.longAccumulator(CACHED_TOKENS),
+        context.longAccumulator(NEW_TOKENS),
+        errors,
+        finishes);
   }
 
-  void add(long promptCount, long newCount) {
+  /** A reason as the output's column has it. */
+  static String name(FinishReason reason) {
+    return reason.name().toLowerCase(Locale.ROOT);
+  }
+
+  /** A row that came out of the engine. */
+  void add(Completion completion) {
     rows.add(1);
-    promptTokens.add(promptCount);
-    newTokens.add(newCount);
+    promptTokens.add(completion.promptTokens());
+    cachedTokens.add(completion.cachedTokens());
+    newTokens.add(completion.tokenIds().length);
+    if (completion.error() != null) {
+      errors.get(completion.error().code()).add(1);
+    } else {
+      finishes.get(completion.finishReason()).add(1);
+    }
+  }
+
+  /** A row that the engine never saw. */
+  void add(ErrorCode error) {
+    rows.add(1);
+    errors.get(error).add(1);
+  }
+
+  /** Error rows by code, of codes that occurred. */
+  Map<String, Long> errorRows() {
+    Map<String, Long> found = new TreeMap<>();
+    errors.forEach((code, n) -> put(found, code.name(), n));
+    return found;
+  }
+
+  /** Rows by finish reason, of reasons that occurred. */
+  Map<String, Long> finishedRows() {
+    Map<String, Long> found = new TreeMap<>();
+    finishes.forEach((reason, n) -> put(found, name(reason), n));
+    return found;
+  }
+
+  private static void put(Map<String, Long> found, String name, LongAccumulator count) {
+    if (count.sum() > 0) found.put(name, count.sum());
   }
 }

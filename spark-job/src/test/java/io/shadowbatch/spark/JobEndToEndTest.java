@@ -109,6 +109,10 @@ class JobEndToEndTest {
     assertThat(answers(rows)).isEqualTo(expected);
     assertThat(output.resolve("_SUCCESS")).exists();
     assertThat(output.resolve("_shadowbatch/manifest.json")).content().contains("\"rows\" : 96");
+    long fresh = rows.selectExpr("sum(usage.completion_tokens)").first().getLong(0);
+    assertThat(processes.log("job"))
+        .content()
+        .contains("new tokens           %,d (".formatted(fresh));
   }
 
   /** Goal: the demo answers its prompts, and other partitions give the same bits. */

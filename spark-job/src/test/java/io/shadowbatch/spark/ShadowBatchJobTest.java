@@ -126,6 +126,50 @@ class ShadowBatchJobTest {
     }
   }
 
+  /** Goal: the summary, counted while rows are written, says what the files hold. */
+  @Test
+  void theSummaryDescribesTheFiles() throws IOException {
+    String prompts =
+        "select if(id % 5 = 0, '', concat(repeat('a line of all. ', 20), id)) as prompt,"
+            + " if(id % 7 = 0, '{\"n\": 0}', '{\"n\": 2}') as sampling_params from range(40)";
+    Path input = folder.resolve("prompts");
+    LocalSpark.spark().sql(prompts).write().parquet(input.toString());
+    for (String partitions : List.of("1", "3")) {
+      Path output = folder.resolve("completions" + partitions);
+      Settings settings =
+          LocalSpark.settings(
+              "model=" + LocalSpark.model(),
+              "input=" + input,
+              "output=" + output,
+              "kv-memory=16m",
+              "max-tokens=3",
+              "partitions=" + partitions);
+      RunSummary summary =
+          new ShadowBatchJob(LocalSpark.spark(), settings, Instant.EPOCH, LocalSpark.quiet()).run();
+      Dataset<Row> rows = LocalSpark.spark().read().parquet(output.toString());
+      assertThat(summary.rows()).isEqualTo(rows.count());
+      assertThat(summary.errors()).hasSize(2).isEqualTo(counts(rows, "error.code"));
+      assertThat(summary.finishes()).isNotEmpty().isEqualTo(counts(rows, "finish_reason"));
+      Row usage =
+          rows.selectExpr(
+                  "sum(usage.prompt_tokens)",
+                  "sum(usage.cached_tokens)",
+                  "sum(usage.completion_tokens)")
+              .first();
+      assertThat(summary.promptTokens()).isEqualTo(usage.getLong(0));
+      assertThat(summary.cachedTokens()).isPositive().isEqualTo(usage.getLong(1));
+      assertThat(summary.completionTokens()).isEqualTo(usage.getLong(2));
+    }
+  }
+
+  private static Map<String, Long> counts(Dataset<Row> rows, String column) {
+    Map<String, Long> counts = new HashMap<>();
+    for (Row r : rows.groupBy(column).count().collectAsList()) {
+      if (!r.isNullAt(0)) counts.put(r.getString(0), r.getLong(1));
+    }
+    return counts;
+  }
+
   /** Goal: a job's own output may be overwritten, and says so when a run failed. */
   @Test
   void overwriteReplacesAJobsOutput() throws IOException {
