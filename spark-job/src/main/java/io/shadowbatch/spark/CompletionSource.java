@@ -27,6 +27,10 @@ interface CompletionSource {
   /** Most tokens of prompt and completion together. */
   int contextTokens();
 
-  /** Completions in the order in which they finish; requests are pulled as there is room. */
+  /**
+   * Completions in the order in which they finish. Requests are pulled as there is room, by the
+   * thread that asks for completions; requests that have come to an end are asked again each time,
+   * for their source may have paused.
+   */
   Iterator<Completion> run(Iterator<Request> requests, BooleanSupplier cancelled);
 }

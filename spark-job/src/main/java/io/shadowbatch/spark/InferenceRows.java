@@ -5,21 +5,25 @@ import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.SamplingParams;
+import io.shadowbatch.spark.OutputRows.Asked;
 import io.shadowbatch.spark.PreparedRows.Prepared;
+import io.shadowbatch.spark.ReadyRows.Outcome;
+import io.shadowbatch.spark.Repeats.Original;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
-import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.BooleanSupplier;
 import org.apache.spark.sql.Row;
 
 /**
  * Turns one partition's prepared rows into requests, and completions into output rows: for each row
- * as many as it asked for, errors included, in the order in which they finish.
+ * as many as it asked for, errors included, in the order in which they finish. Equal requests are
+ * computed once ({@link Repeats}).
  */
 final class InferenceRows {
 
@@ -27,10 +31,14 @@ final class InferenceRows {
   private final InferenceTask.Settings settings;
   private final TaskCounters counters;
   private final OutputRows output;
-  private final Map<Long, OutputRows.Asked> pending = new ConcurrentHashMap<>();
-  private final Queue<Row> ready = new ConcurrentLinkedQueue<>();
+  private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
+  private final ReadyRows ready = new ReadyRows();
+  private final Repeats repeats;
   private Iterator<Completion> completions;
   private volatile boolean abandoned;
+
+  /** A completion that the engine works on. */
+  private record Pending(Asked asked, Original original) {}
 
   InferenceRows(
       CompletionSource source,
@@ -41,6 +49,7 @@ final class InferenceRows {
     this.settings = settings;
     this.counters = counters;
     this.output = new OutputRows(source, settings, attempt);
+    this.repeats = new Repeats(settings.sharing().dedup(), ready);
   }
 
   Iterator<Row> run(Iterator<Row> rows, BooleanSupplier cancelled) {
@@ -53,12 +62,9 @@ final class InferenceRows {
 
       @Override
       public Row next() {
-        Row row = ready.poll();
-        if (row != null) return row;
-        if (completions.hasNext()) return finished(completions.next());
-        row = ready.poll();
-        if (row == null) throw new NoSuchElementException("the partition has no more rows");
-        return row;
+        if (!hasNext()) throw new NoSuchElementException("the partition has no more rows");
+        Outcome outcome = ready.poll();
+        return row(outcome != null ? outcome : finished(completions.next()));
       }
     };
   }
@@ -74,64 +80,102 @@ final class InferenceRows {
     }
   }
 
-  private Row finished(Completion completion) {
-    OutputRows.Asked asked = pending.remove(completion.id());
+  private Outcome finished(Completion completion) {
+    Pending asked = pending.remove(completion.id());
     if (asked == null) {
       throw new IllegalStateException("completion " + completion.id() + " was not asked for");
+    }
+    Outcome outcome = new Outcome(asked.asked(), completion, null);
+    repeats.finished(asked.original(), outcome);
+    return outcome;
+  }
+
+  /** Makes the row that leaves, and counts it. */
+  private Row row(Outcome outcome) {
+    Asked asked = outcome.asked();
+    Completion completion = outcome.completion();
+    if (asked.origin() == OutputRows.Origin.COPIED) {
+      counters.copied(completion == null ? 0 : completion.tokenIds().length);
+    }
+    if (completion == null) {
+      counters.add(outcome.error().code());
+      return output.failed(asked, outcome.error());
     }
     counters.add(completion);
     return output.completed(asked, completion);
   }
 
-  /** The partition's requests; rows with errors leave at once through the queue. */
+  /**
+   * The partition's requests; rows with errors and copies leave through the queue. Has none for now
+   * while that queue is full, and may have more after it was emptied.
+   */
   private final class Requests implements Iterator<Request> {
     private final PlannedRows rows;
-    private OutputRows.Asked current;
+    private Asked current;
+    private Original original;
     private int[] tokens;
     private SamplingParams params;
     private int sample;
     private long nextId;
 
     Requests(Iterator<Row> rows) {
-      this.rows = new PlannedRows(rows, settings.plan(), settings.kept());
+      this.rows = new PlannedRows(rows, settings.sharing(), settings.kept());
     }
 
     @Override
     public boolean hasNext() {
       if (abandoned) return false;
       while (current == null || sample == current.prepared().samples()) {
-        if (!rows.hasNext()) return false;
+        if (ready.isFull() || repeats.isFull() || !rows.hasNext()) return false;
         open(rows.next());
       }
       return true;
     }
 
-    /** Makes the row the current one, or emits its error rows. */
+    /** Makes the row the current one, unless it is a copy or has an error. */
     private void open(PlannedRows.Planned row) {
       Prepared prepared = row.prepared();
-      OutputRows.Asked asked = new OutputRows.Asked(row.row(), prepared, row.group(), 0, 0, null);
+      Asked asked = Asked.of(row, settings.kept());
       sample = 0;
       current = null;
-      try {
-        if (prepared.error() != null) throw prepared.error();
-        Map<String, Object> values = RowParams.parsed(prepared.params());
-        params = RowParams.sampling(values, Seeds.ofRow(values, settings.rows(), prepared.key()));
-        String prompt = new String(prepared.prompt(), StandardCharsets.UTF_8);
-        int[] all = encode(prompt);
-        tokens =
-            PromptLengths.fit(
-                all,
-                source.contextTokens(),
-                params.maxTokens(),
-                RowParams.promptTokensMax(values),
-                settings.rows().longPrompts());
-        current = asked.with(all.length - tokens.length, hash(prepared.params()));
-      } catch (RowException e) {
-        for (int i = 0; i < prepared.samples(); i++) {
-          ready.add(output.failed(asked.sample(i, null), e));
-          counters.add(e.code());
-        }
+      if (prepared.error() != null) {
+        ready.add(failed(asked, prepared.error()));
+        return;
       }
+      if (repeats.take(asked)) return;
+      original = repeats.begin(prepared);
+      try {
+        start(asked);
+      } catch (RowException e) {
+        List<Outcome> outcomes = failed(asked, e);
+        for (Outcome outcome : outcomes) repeats.finished(original, outcome);
+        ready.add(outcomes);
+      }
+    }
+
+    private void start(Asked asked) {
+      Prepared prepared = asked.prepared();
+      Map<String, Object> values = RowParams.parsed(prepared.params());
+      params = RowParams.sampling(values, Seeds.ofRow(values, settings.rows(), prepared.key()));
+      int[] all = encode(new String(prepared.prompt(), StandardCharsets.UTF_8));
+      tokens =
+          PromptLengths.fit(
+              all,
+              source.contextTokens(),
+              params.maxTokens(),
+              RowParams.promptTokensMax(values),
+              settings.rows().longPrompts());
+      String hash = hash(prepared.params());
+      current = asked.withoutPrompt().with(all.length - tokens.length, hash);
+    }
+
+    private static List<Outcome> failed(Asked asked, RowException e) {
+      Asked slim = asked.withoutPrompt();
+      List<Outcome> outcomes = new ArrayList<>();
+      for (int i = 0; i < asked.prepared().samples(); i++) {
+        outcomes.add(new Outcome(slim.sample(i, null), null, e));
+      }
+      return outcomes;
     }
 
     private int[] encode(String prompt) {
@@ -153,7 +197,7 @@ final class InferenceRows {
       if (!hasNext()) throw new NoSuchElementException("the partition has no more requests");
       long id = nextId++;
       long seed = Seeds.ofSample(params.seed(), sample);
-      pending.put(id, current.sample(sample, seed));
+      pending.put(id, new Pending(current.sample(sample, seed), original));
       sample++;
       return new Request(id, tokens, params.withSeed(seed));
     }

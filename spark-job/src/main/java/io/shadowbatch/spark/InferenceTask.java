@@ -1,7 +1,6 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.spark.JobConfig.EngineChoice;
-import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.JobConfig.RowDefaults;
 import java.io.Serializable;
 import java.util.Iterator;
@@ -31,7 +30,7 @@ record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCoun
       ModelCard model,
       EngineChoice engine,
       RowDefaults rows,
-      PrefixPlan plan,
+      Sharing sharing,
       int kept,
       RawPrompts raw)
       implements Serializable {}

@@ -18,7 +18,7 @@ public final class InputCheck {
 
   /** What was found; throws as a run would for what makes a run impossible. */
   public static Map<String, Object> of(SparkSession spark, Settings settings, Instant start) {
-    JobPlan plan = JobPlan.open(spark, JobConfig.of(settings, start));
+    JobPlan plan = JobPlan.open(spark, JobConfig.of(settings, start), RootSearch.NEVER);
     long checked = 0;
     Map<String, Long> errors = new TreeMap<>();
     for (Row row :

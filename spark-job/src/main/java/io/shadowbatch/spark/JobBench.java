@@ -89,12 +89,12 @@ public final class JobBench {
     JobConfig config = JobConfig.of(settings, Instant.now());
     JobPlan plan = JobPlan.open(session.spark(), config);
     CompletionSource source = ExecutorEngine.get(plan.model(), plan.engine());
-    return bare(source, prompts(plan, config));
+    return bare(source, prompts(plan));
   }
 
-  private static List<Prepared> prompts(JobPlan plan, JobConfig config) {
+  private static List<Prepared> prompts(JobPlan plan) {
     List<Prepared> prompts = new ArrayList<>();
-    for (Row row : PrefixOrdering.apply(plan.prepared(), config.prefixPlan(), 1).collectAsList()) {
+    for (Row row : PrefixOrdering.apply(plan.prepared(), plan.sharing(), 1).collectAsList()) {
       prompts.add(PreparedRows.read(row, plan.table().kept().size()));
     }
     return prompts;

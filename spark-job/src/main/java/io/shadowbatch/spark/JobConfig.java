@@ -30,7 +30,8 @@ public record JobConfig(
     RowDefaults rows,
     long limit,
     int partitions,
-    PrefixPlan prefixPlan) {
+    PrefixPlan prefixPlan,
+    Dedup dedup) {
 
   /** Where prompts are read. */
   public record Input(String path, String format, Map<String, String> options) {}
@@ -62,6 +63,12 @@ public record JobConfig(
   /** Whether prompts that begin alike are brought together. */
   public enum PrefixPlan {
     ON,
+    OFF
+  }
+
+  /** Whether equal requests are computed once. */
+  public enum Dedup {
+    AUTO,
     OFF
   }
 
@@ -148,7 +155,8 @@ public record JobConfig(
         rows,
         s.whole(JobOptions.LIMIT),
         s.count(JobOptions.PARTITIONS),
-        PrefixPlan.valueOf(upper(s, JobOptions.PREFIX_PLAN)));
+        PrefixPlan.valueOf(upper(s, JobOptions.PREFIX_PLAN)),
+        Dedup.valueOf(upper(s, JobOptions.DEDUP)));
   }
 
   private static Prompts prompts(Settings s) {

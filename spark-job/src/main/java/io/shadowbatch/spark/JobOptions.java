@@ -107,6 +107,9 @@ public final class JobOptions {
       of("partitions", "plan", WHOLE, "0", "tasks of the inference; 0: from rows and slots");
   static final JobOption PREFIX_PLAN =
       choice("prefix-plan", "plan", "on|off", "on", "bring prompts that begin alike together");
+  static final JobOption DEDUP =
+      choice(
+          "dedup", "plan", "auto|off", "auto", "compute equal requests once and copy the answer");
 
   static final JobOption MAX_TOKENS =
       of("max-tokens", "sampling", WHOLE, "128", "most tokens of a completion");
@@ -178,6 +181,7 @@ public final class JobOptions {
           IGNORE_EOS,
           PARTITIONS,
           PREFIX_PLAN,
+          DEDUP,
           ON_EXISTING,
           MAX_ERROR_RATE,
           LOG_FORMAT,

@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.spark.JobConfig.EngineChoice;
+import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.JobException.Exit;
 import io.shadowbatch.spark.PromptReader.Source;
 import org.apache.spark.SparkConf;
@@ -14,6 +15,7 @@ import org.apache.spark.sql.SparkSession;
  * What a run will do, with everything settled that Spark and the model's header can tell. No prompt
  * is rendered before {@link #prepared} is acted on.
  *
+ * @param sharing with the root, if it was looked for and found
  * @param rows of the input
  */
 record JobPlan(
@@ -22,20 +24,42 @@ record JobPlan(
     PrepareTask prepare,
     Dataset<Row> prepared,
     EngineChoice engine,
+    Sharing sharing,
     long rows,
     int slots,
     int partitions) {
 
+  /** Of a run. */
   static JobPlan open(SparkSession spark, JobConfig config) {
+    return open(spark, config, RootSearch.IF_SPREAD);
+  }
+
+  static JobPlan open(SparkSession spark, JobConfig config, RootSearch search) {
     SparkContext context = spark.sparkContext();
     int slots = Math.max(1, context.defaultParallelism());
     EngineChoice engine = settle(config.engine(), context);
     ModelCard model = ModelReader.card(config.model(), engine);
-    return open(spark, config, model, engine, slots);
+    PromptTable table = table(spark, config, model);
+    PrepareTask whole = new PrepareTask(table.reader(), config.rows(), model, 0);
+    InputScan.Facts facts = facts(spark, config, table, whole, search);
+    PrepareTask prepare = whole.below(facts.rootBytes());
+    Dataset<Row> prepared =
+        table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
+    Sharing sharing = new Sharing(config.prefixPlan(), config.dedup(), facts.rootBytes());
+    long rows = facts.rows();
+    return new JobPlan(
+        model,
+        table,
+        prepare,
+        prepared,
+        engine,
+        sharing,
+        rows,
+        slots,
+        partitions(context, config, rows));
   }
 
-  static JobPlan open(
-      SparkSession spark, JobConfig config, ModelCard model, EngineChoice engine, int slots) {
+  private static PromptTable table(SparkSession spark, JobConfig config, ModelCard model) {
     if (config.input().path() == null && config.input().options().isEmpty()) {
       throw new JobException(
           Exit.USAGE, "--input is missing (or spark.shadowbatch.input.input): path of the prompts");
@@ -47,22 +71,35 @@ record JobPlan(
           "--model %s: has no chat template, which messages need; use --prompt-col with raw prompts"
               .formatted(model.location()));
     }
-    PrepareTask prepare = new PrepareTask(table.reader(), config.rows(), model);
-    Dataset<Row> prepared =
-        table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
-    long rows = count(spark, table, config);
-    int engines = Math.max(1, slots / executorCores(spark.sparkContext()));
-    int partitions =
-        config.partitions() > 0
-            ? config.partitions()
-            : PrefixOrdering.partitions(rows, slots, engines);
-    return new JobPlan(model, table, prepare, prepared, engine, rows, slots, partitions);
+    return table;
   }
 
-  private static long count(SparkSession spark, PromptTable table, JobConfig config) {
+  private static int partitions(SparkContext context, JobConfig config, long rows) {
+    if (config.partitions() > 0) return config.partitions();
+    int slots = Math.max(1, context.defaultParallelism());
+    int engines = Math.max(1, slots / executorCores(context));
+    return PrefixOrdering.partitions(rows, slots, engines);
+  }
+
+  /** What must be known of the rows before they are ordered, in one pass at most. */
+  private static InputScan.Facts facts(
+      SparkSession spark,
+      JobConfig config,
+      PromptTable table,
+      PrepareTask prepare,
+      RootSearch search) {
+    SparkContext context = spark.sparkContext();
     try {
-      return RowCount.of(table.rows(), config, spark.sparkContext().hadoopConfiguration());
+      long rows = RowCount.known(table.rows(), config, context.hadoopConfiguration());
+      boolean wanted = config.prefixPlan() == PrefixPlan.ON && search != RootSearch.NEVER;
+      boolean spread = rows < 0 || partitions(context, config, rows) > 1;
+      if (wanted && (spread || search == RootSearch.ALWAYS)) {
+        return InputScan.of(table.rows(), prepare);
+      }
+      return new InputScan.Facts(rows < 0 ? table.rows().count() : rows, 0);
     } catch (Exception e) { // Spark throws checked exceptions without saying so
+      JobException own = Failures.cause(e, JobException.class);
+      if (own != null) throw own;
       throw new JobException(Exit.INPUT, "--input: cannot be read: " + Failures.firstLine(e), e);
     }
   }

@@ -24,27 +24,62 @@ final class OutputRows {
     this.attempt = attempt;
   }
 
+  /** Whether an answer was computed for its row, or copied from a row that asked for the same. */
+  enum Origin {
+    COMPUTED,
+    COPIED
+  }
+
   /**
    * One completion that a row asked for.
    *
    * @param row with the columns to keep
+   * @param prepared with or without its prompt
    * @param group name of its prefix group, or null
-   * @param seed null if the row has an error
    */
   record Asked(
-      Row row, Prepared prepared, String group, int sampleIndex, int truncated, Identity identity) {
+      Object[] row,
+      Prepared prepared,
+      String group,
+      int sampleIndex,
+      int truncated,
+      Identity identity,
+      Origin origin) {
 
-    /** Of parameters and seed; null before they are known. */
+    /**
+     * Of parameters and seed; null before they are known.
+     *
+     * @param seed null if the row has an error
+     */
     record Identity(String paramsHash, Long seed) {}
+
+    /** Of a row as it is read. */
+    static Asked of(PlannedRows.Planned planned, int kept) {
+      Object[] values = new Object[kept];
+      for (int i = 0; i < kept; i++) values[i] = planned.row().get(i);
+      return new Asked(values, planned.prepared(), planned.group(), 0, 0, null, Origin.COMPUTED);
+    }
 
     Asked with(int truncatedTokens, String paramsHash) {
       Identity known = new Identity(paramsHash, null);
-      return new Asked(row, prepared, group, sampleIndex, truncatedTokens, known);
+      return new Asked(row, prepared, group, sampleIndex, truncatedTokens, known, origin);
     }
 
     Asked sample(int index, Long seed) {
       String hash = identity == null ? null : identity.paramsHash();
-      return new Asked(row, prepared, group, index, truncated, new Identity(hash, seed));
+      return new Asked(row, prepared, group, index, truncated, new Identity(hash, seed), origin);
+    }
+
+    /** With what the output needs, and not the prompt, which may be large. */
+    Asked withoutPrompt() {
+      return new Asked(
+          row, prepared.withoutPrompt(), group, sampleIndex, truncated, identity, origin);
+    }
+
+    /** This row, with the answer that another one got. */
+    Asked copyOf(Asked other) {
+      return new Asked(
+          row, prepared, group, other.sampleIndex, other.truncated, other.identity, Origin.COPIED);
     }
   }
 
@@ -87,7 +122,7 @@ final class OutputRows {
     values[0] = asked.prepared().id();
     values[1] = asked.prepared().key();
     values[2] = asked.sampleIndex();
-    for (int i = 0; i < kept; i++) values[3 + i] = asked.row().get(i);
+    for (int i = 0; i < kept; i++) values[3 + i] = asked.row()[i];
     int at = 3 + kept;
     values[at] = error == null ? "ok" : "error";
     values[at + 1] = completion;
@@ -121,7 +156,8 @@ final class OutputRows {
         identity == null ? null : identity.seed(),
         asked.group(),
         attempt,
-        asked.truncated());
+        asked.truncated(),
+        asked.origin() == Origin.COPIED);
   }
 
   private static Row usage(Completion c) {

@@ -38,7 +38,7 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
   record Planned(Row row, Prepared prepared, String group) {}
 
   private final Iterator<Row> rows;
-  private final PrefixPlan plan;
+  private final Sharing sharing;
   private final int kept;
   private final Iterator<PlannedGroup<Placed>> groups;
   private final Deque<Planned> apart = new ArrayDeque<>();
@@ -47,17 +47,18 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
 
   private record Placed(Row row, Prepared prepared, long place) {}
 
-  PlannedRows(Iterator<Row> rows, PrefixPlan plan, int kept) {
+  PlannedRows(Iterator<Row> rows, Sharing sharing, int kept) {
     this.rows = rows;
-    this.plan = plan;
+    this.sharing = sharing;
     this.kept = kept;
-    PlanRules rules = PlanRules.of(BYTES_PER_TOKEN).withWindow(WINDOW_ROWS, WINDOW_BYTES);
+    PlanRules rules =
+        PlanRules.of(BYTES_PER_TOKEN).withWindow(WINDOW_ROWS, WINDOW_BYTES).below(sharing.root());
     this.groups = new PrefixGroupPlanner<>(new Prompts(), rules);
   }
 
   @Override
   public boolean hasNext() {
-    if (plan == PrefixPlan.OFF) return rows.hasNext();
+    if (sharing.prefixes() == PrefixPlan.OFF) return rows.hasNext();
     if (!apart.isEmpty() || !early.isEmpty() || groups.hasNext()) return true;
     return !apart.isEmpty();
   }
@@ -65,7 +66,7 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
   @Override
   public Planned next() {
     if (!hasNext()) throw new NoSuchElementException("the partition has no more rows");
-    if (plan == PrefixPlan.OFF) return read(rows.next());
+    if (sharing.prefixes() == PrefixPlan.OFF) return read(rows.next());
     if (!apart.isEmpty()) return apart.remove();
     while (!early.containsKey(given)) {
       PlannedGroup<Placed> group = groups.next();
@@ -102,7 +103,8 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
       Prepared prepared = ahead.prepared();
       Placed row = new Placed(ahead.row(), prepared, place++);
       ahead = null;
-      return new SortedPrompt<>(prepared.signature(), prepared.prompt().length, 0, row);
+      long bytes = sharing.plannedBytes(prepared.prompt());
+      return new SortedPrompt<>(prepared.signature(), bytes, 0, row);
     }
   }
 }

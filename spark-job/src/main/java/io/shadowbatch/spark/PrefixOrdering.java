@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import static org.apache.spark.sql.functions.col;
 
+import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -22,11 +23,16 @@ final class PrefixOrdering {
 
   private PrefixOrdering() {}
 
-  static Dataset<Row> apply(Dataset<Row> prepared, PrefixPlan plan, int partitions) {
-    if (plan == PrefixPlan.OFF) {
-      return partitions == 1
-          ? prepared.coalesce(1)
-          : prepared.repartition(partitions, col(PreparedRows.REQUEST_KEY));
+  static Dataset<Row> apply(Dataset<Row> prepared, Sharing sharing, int partitions) {
+    if (sharing.prefixes() == PrefixPlan.OFF) {
+      Dataset<Row> placed =
+          partitions == 1
+              ? prepared.coalesce(1)
+              : prepared.repartition(partitions, col(PreparedRows.REQUEST_KEY));
+      // Equal requests meet by their key alone; sorted, they stand next to each other as well.
+      return sharing.dedup() == Dedup.OFF
+          ? placed
+          : placed.sortWithinPartitions(col(PreparedRows.REQUEST_KEY));
     }
     Dataset<Row> placed =
         partitions == 1

@@ -16,8 +16,10 @@ import org.apache.spark.sql.Row;
 /**
  * Turns input rows into prepared rows: renders the prompt, merges parameters, adds signature and
  * request key. Needs no tokenizer; a bad row carries its error along.
+ *
+ * @param rootBytes of each prompt that its signature leaves out, because all prompts share them
  */
-record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model)
+record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, int rootBytes)
     implements MapPartitionsFunction<Row, Row> {
 
   private static final long serialVersionUID = 1L;
@@ -26,7 +28,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model)
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
-    ChatRenderer renderer = chat() ? ChatRenderer.open(model, defaults.clock()) : null;
+    Prompts prompts = prompts();
     return new Iterator<>() {
       @Override
       public boolean hasNext() {
@@ -36,7 +38,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model)
       @Override
       public Row next() {
         Row row = rows.next();
-        return PreparedRows.row(row, reader.kept(), prepare(row, renderer));
+        return PreparedRows.row(row, reader.kept(), prompts.prepared(row));
       }
     };
   }
@@ -47,40 +49,75 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model)
         || (reader.source() == Source.TEMPLATE && model.chatTemplate() != null);
   }
 
-  private Prepared prepare(Row row, ChatRenderer renderer) {
-    String id = reader.id(row);
-    String params = null;
-    int samples = 1;
-    byte[] prompt = null;
-    RowException error = null;
-    try {
-      Map<String, Object> merged =
-          RowParams.merge(defaults.params(), reader.params(row), defaults.unknownParams());
-      samples = RowParams.samples(merged);
-      RowParams.sampling(merged, 0);
-      params = RowParams.json(merged);
-      prompt = prompt(row, renderer);
-    } catch (RowException e) {
-      error = e;
-    }
-    byte[] content = prompt == null ? NOTHING : prompt;
-    byte[] hash = PrefixSignature.sha256(content);
-    byte[] signature = error == null ? PrefixSignature.of(content, hash) : NOTHING;
-    return new Prepared(id, key(hash, params), prompt, params, signature, samples, error);
+  /** The prompts of one partition, with a renderer of their own. */
+  Prompts prompts() {
+    return new Prompts(chat() ? ChatRenderer.open(model, defaults.clock()) : null);
   }
 
-  private byte[] prompt(Row row, ChatRenderer renderer) {
-    String text;
-    if (renderer != null) {
-      List<Map<String, Object>> chat = reader.chat(row);
-      text = renderer.render(chat);
-    } else {
-      text = reader.source() == Source.TEMPLATE ? reader.filled(row) : reader.prompt(row);
+  /** The same signing below a prefix that all prompts share. */
+  PrepareTask below(int newRootBytes) {
+    return new PrepareTask(reader, defaults, model, newRootBytes);
+  }
+
+  /** Renders row after row. */
+  final class Prompts {
+    private final ChatRenderer renderer;
+
+    private Prompts(ChatRenderer renderer) {
+      this.renderer = renderer;
     }
-    if (text.isEmpty()) {
-      throw new RowException(ErrorCode.EMPTY_PROMPT, "input", "the prompt has no characters");
+
+    /** A row's prompt, or null if the row has an error. */
+    byte[] of(Row row) {
+      try {
+        Map<String, Object> merged = params(row);
+        RowParams.samples(merged);
+        RowParams.sampling(merged, 0);
+        return prompt(row);
+      } catch (RowException e) {
+        return null;
+      }
     }
-    return text.getBytes(StandardCharsets.UTF_8);
+
+    private Prepared prepared(Row row) {
+      String id = reader.id(row);
+      String params = null;
+      int samples = 1;
+      byte[] prompt = null;
+      RowException error = null;
+      try {
+        Map<String, Object> merged = params(row);
+        samples = RowParams.samples(merged);
+        RowParams.sampling(merged, 0);
+        params = RowParams.json(merged);
+        prompt = prompt(row);
+      } catch (RowException e) {
+        error = e;
+      }
+      byte[] content = prompt == null ? NOTHING : prompt;
+      byte[] hash = PrefixSignature.sha256(content);
+      int root = Math.min(rootBytes, content.length);
+      byte[] signature = error == null ? PrefixSignature.of(content, hash, root) : NOTHING;
+      return new Prepared(id, key(hash, params), prompt, params, signature, samples, error);
+    }
+
+    private Map<String, Object> params(Row row) {
+      return RowParams.merge(defaults.params(), reader.params(row), defaults.unknownParams());
+    }
+
+    private byte[] prompt(Row row) {
+      String text;
+      if (renderer != null) {
+        List<Map<String, Object>> chat = reader.chat(row);
+        text = renderer.render(chat);
+      } else {
+        text = reader.source() == Source.TEMPLATE ? reader.filled(row) : reader.prompt(row);
+      }
+      if (text.isEmpty()) {
+        throw new RowException(ErrorCode.EMPTY_PROMPT, "input", "the prompt has no characters");
+      }
+      return text.getBytes(StandardCharsets.UTF_8);
+    }
   }
 
   /** Names what is asked: prompt, parameters and model, whatever the row's place or id. */

@@ -39,7 +39,13 @@ final class PreparedRows {
       String params,
       byte[] signature,
       int samples,
-      RowException error) {}
+      RowException error) {
+
+    /** What the output needs of a row whose prompt is read. */
+    Prepared withoutPrompt() {
+      return new Prepared(id, key, null, null, null, samples, error);
+    }
+  }
 
   private PreparedRows() {}
 

@@ -13,8 +13,8 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
 /**
- * Counts the rows of an input: of few Parquet files by their footers, which needs no Spark job, of
- * all else by one.
+ * Counts the rows of few Parquet files by their footers, which needs no Spark job; all else takes
+ * one.
  */
 final class RowCount {
 
@@ -22,10 +22,10 @@ final class RowCount {
 
   private RowCount() {}
 
-  static long of(Dataset<Row> table, JobConfig config, Configuration conf) {
+  /** Rows as far as they are known without a Spark job; -1 if they are not. */
+  static long known(Dataset<Row> table, JobConfig config, Configuration conf) {
     long rows = "parquet".equals(config.input().format()) ? footers(table, conf) : -1;
-    if (rows < 0) return table.count();
-    return config.limit() == 0 ? rows : Math.min(rows, config.limit());
+    return rows < 0 || config.limit() == 0 ? rows : Math.min(rows, config.limit());
   }
 
   /** Rows by the footers, or -1 if there are many files or something cannot be read that way. */

@@ -10,6 +10,8 @@ import java.util.Map;
  * @param errors rows by error code
  * @param finishes rows by finish reason
  * @param cachedTokens prompt tokens that were not computed for their row
+ * @param copiedRows rows whose answer was copied from an equal request
+ * @param copiedTokens completion tokens of those rows
  * @param seconds of the whole job, from reading the input to the committed files
  */
 public record RunSummary(
@@ -21,6 +23,8 @@ public record RunSummary(
     long promptTokens,
     long cachedTokens,
     long completionTokens,
+    long copiedRows,
+    long copiedTokens,
     double seconds) {
 
   /** What the tasks counted; {@code begin} is the nano time at which the job began. */
@@ -35,6 +39,8 @@ public record RunSummary(
         counters.promptTokens().sum(),
         counters.cachedTokens().sum(),
         counters.newTokens().sum(),
+        counters.copiedRows().sum(),
+        counters.copiedTokens().sum(),
         seconds);
   }
 
@@ -62,8 +68,10 @@ public record RunSummary(
     map.put("cached_tokens", cachedTokens);
     map.put("computed_prompt_tokens", promptTokens - cachedTokens);
     map.put("completion_tokens", completionTokens);
+    map.put("copied_rows", copiedRows);
+    map.put("copied_completion_tokens", copiedTokens);
     map.put("seconds", Math.round(seconds * 1000) / 1000.0);
-    map.put("completion_tokens_per_second", rate(completionTokens));
+    map.put("completion_tokens_per_second", rate(completionTokens - copiedTokens));
     map.put("total_tokens_per_second", rate(promptTokens + completionTokens));
     return map;
   }
@@ -77,12 +85,15 @@ public record RunSummary(
     double reused = promptTokens == 0 ? 0 : 100.0 * cachedTokens / promptTokens;
     StringBuilder out = new StringBuilder();
     line(out, "rows", "%,d (%,d ok, %,d errors)", rows, rows - errorRows(), errorRows());
+    if (copiedRows > 0) line(out, "  copied", "%,d of equal requests", copiedRows);
     errors.forEach((code, n) -> line(out, "  " + code, "%,d", n));
     finishes.forEach((reason, n) -> line(out, "  finished: " + reason, "%,d", n));
     line(out, "prompt tokens", "%,d", promptTokens);
     line(out, "  reused", "%,d (%.1f %%)", cachedTokens, reused);
     line(out, "  computed", "%,d", promptTokens - cachedTokens);
-    line(out, "new tokens", "%,d (%.1f a second)", completionTokens, rate(completionTokens));
+    long generated = completionTokens - copiedTokens;
+    line(out, "new tokens", "%,d (%.1f a second)", generated, rate(generated));
+    if (copiedTokens > 0) line(out, "  copied", "%,d besides", copiedTokens);
     line(out, "wall time", "%.1f s", seconds);
     line(out, "output", "%s", output);
     return out.toString();

@@ -104,11 +104,10 @@ public final class ShadowBatchJob {
             plan.model(),
             plan.engine(),
             config.rows(),
-            config.prefixPlan(),
+            plan.sharing(),
             plan.table().kept().size(),
             raw);
-    Dataset<Row> ordered =
-        PrefixOrdering.apply(plan.prepared(), config.prefixPlan(), plan.partitions());
+    Dataset<Row> ordered = PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.partitions());
     Dataset<Row> completions =
         ordered.mapPartitions(
             new InferenceTask(opener, task, counters),
@@ -169,6 +168,7 @@ public final class ShadowBatchJob {
     EngineChoice engine = plan.engine();
     Map<String, Object> chosen = new LinkedHashMap<>();
     chosen.put("partitions", plan.partitions());
+    chosen.put("root_bytes", plan.sharing().rootBytes());
     chosen.put("threads", engine.threads());
     chosen.put("kv_mode", "dense");
     chosen.put("context_tokens", plan.model().contextTokens());

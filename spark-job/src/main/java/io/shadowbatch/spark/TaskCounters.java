@@ -22,6 +22,8 @@ record TaskCounters(
     LongAccumulator promptTokens,
     LongAccumulator cachedTokens,
     LongAccumulator newTokens,
+    LongAccumulator copiedRows,
+    LongAccumulator copiedTokens,
     Map<ErrorCode, LongAccumulator> errors,
     Map<FinishReason, LongAccumulator> finishes)
     implements Serializable {
@@ -46,6 +48,8 @@ record TaskCounters(
         context.longAccumulator(PROMPT_TOKENS),
         context.longAccumulator(CACHED_TOKENS),
         context.longAccumulator(NEW_TOKENS),
+        context.longAccumulator(PREFIX + "copied_rows"),
+        context.longAccumulator(PREFIX + "copied_completion_tokens"),
         errors,
         finishes);
   }
@@ -66,6 +70,12 @@ record TaskCounters(
     } else {
       finishes.get(completion.finishReason()).add(1);
     }
+  }
+
+  /** Besides, that the row is a copy, with so many completion tokens. */
+  void copied(long completionTokens) {
+    copiedRows.add(1);
+    copiedTokens.add(completionTokens);
   }
 
   /** A row that the engine never saw. */

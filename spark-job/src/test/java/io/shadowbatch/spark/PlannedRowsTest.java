@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.request.ErrorCode;
+import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.nio.charset.StandardCharsets;
@@ -22,6 +23,9 @@ import org.apache.spark.sql.RowFactory;
 import org.junit.jupiter.api.Test;
 
 class PlannedRowsTest {
+
+  private static final Sharing SORTED = new Sharing(PrefixPlan.ON, Dedup.OFF, 0);
+  private static final Sharing PLAIN = new Sharing(PrefixPlan.OFF, Dedup.OFF, 0);
 
   private static final byte[] NOTHING = {};
 
@@ -56,7 +60,7 @@ class PlannedRowsTest {
         String text = ((alone ? "r" + i : "topic " + topic) + " ").repeat(40 + topic) + i % 900;
         rows.add(random.nextInt(9) == 0 ? broken("" + i) : row("" + i, text));
       }
-      PlannedRows planned = new PlannedRows(sorted(rows).iterator(), PrefixPlan.ON, 0);
+      PlannedRows planned = new PlannedRows(sorted(rows).iterator(), SORTED, 0);
       Set<String> seen = new HashSet<>();
       Map<String, Integer> runs = new HashMap<>();
       String before = null;
@@ -88,7 +92,7 @@ class PlannedRowsTest {
     List<Row> rows = new ArrayList<>();
     for (int i = 0; i < 40; i++)
       rows.add(i % 5 == 0 ? broken("" + i) : row("" + i, "x".repeat(999)));
-    PlannedRows planned = new PlannedRows(rows.iterator(), PrefixPlan.OFF, 0);
+    PlannedRows planned = new PlannedRows(rows.iterator(), PLAIN, 0);
     for (int i = 0; i < 40; i++) {
       PlannedRows.Planned row = planned.next();
       assertThat(row.prepared().id()).isEqualTo("" + i);
@@ -101,9 +105,9 @@ class PlannedRowsTest {
   /** Goal: a partition of nothing but errors, or of nothing, ends as others do. */
   @Test
   void partitionsWithoutPromptsEnd() {
-    PlannedRows errors = new PlannedRows(List.of(broken("a")).iterator(), PrefixPlan.ON, 0);
+    PlannedRows errors = new PlannedRows(List.of(broken("a")).iterator(), SORTED, 0);
     assertThat(errors.next().prepared().id()).isEqualTo("a");
     assertThat(errors.hasNext()).isFalse();
-    assertThat(new PlannedRows(List.<Row>of().iterator(), PrefixPlan.ON, 0).hasNext()).isFalse();
+    assertThat(new PlannedRows(List.<Row>of().iterator(), SORTED, 0).hasNext()).isFalse();
   }
 }

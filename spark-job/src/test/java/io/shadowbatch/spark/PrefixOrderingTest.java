@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import java.util.ArrayList;
 import java.util.List;
@@ -10,6 +11,9 @@ import org.apache.spark.sql.Row;
 import org.junit.jupiter.api.Test;
 
 class PrefixOrderingTest {
+
+  private static final Sharing SORTED = new Sharing(PrefixPlan.ON, Dedup.OFF, 0);
+  private static final Sharing PLAIN = new Sharing(PrefixPlan.OFF, Dedup.OFF, 0);
 
   /** Goal: few rows are not spread over tasks that feed the same engine. */
   @Test
@@ -38,14 +42,14 @@ class PrefixOrderingTest {
                 "select cast(sha(cast(id as string)) as binary) as %s, cast(id as string) as %s"
                         .formatted(PreparedRows.SIGNATURE, PreparedRows.REQUEST_KEY)
                     + " from range(0, 200, 1, 3)");
-    Dataset<Row> one = PrefixOrdering.apply(prepared, PrefixPlan.ON, 1);
-    Dataset<Row> several = PrefixOrdering.apply(prepared, PrefixPlan.ON, 4);
+    Dataset<Row> one = PrefixOrdering.apply(prepared, SORTED, 1);
+    Dataset<Row> several = PrefixOrdering.apply(prepared, SORTED, 4);
     assertThat(one.queryExecution().executedPlan().toString()).doesNotContain("Exchange");
     assertThat(several.queryExecution().executedPlan().toString()).contains("Exchange");
     assertThat(one.rdd().getNumPartitions()).isEqualTo(1);
     assertThat(several.rdd().getNumPartitions()).isEqualTo(4);
     assertThat(keys(one)).hasSize(200).isEqualTo(keys(several));
-    Dataset<Row> unordered = PrefixOrdering.apply(prepared, PrefixPlan.OFF, 1);
+    Dataset<Row> unordered = PrefixOrdering.apply(prepared, PLAIN, 1);
     assertThat(keys(unordered)).hasSameElementsAs(keys(one));
   }
 
