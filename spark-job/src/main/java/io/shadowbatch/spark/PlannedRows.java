@@ -40,6 +40,7 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
   private final Iterator<Row> rows;
   private final Sharing sharing;
   private final int kept;
+  private final Prompts prompts = new Prompts();
   private final Iterator<PlannedGroup<Placed>> groups;
   private final Deque<Planned> apart = new ArrayDeque<>();
   private final Map<Long, Planned> early = new HashMap<>();
@@ -53,13 +54,16 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
     this.kept = kept;
     PlanRules rules =
         PlanRules.of(BYTES_PER_TOKEN).withWindow(WINDOW_ROWS, WINDOW_BYTES).below(sharing.root());
-    this.groups = new PrefixGroupPlanner<>(new Prompts(), rules);
+    this.groups = new PrefixGroupPlanner<>(prompts, rules);
   }
 
   @Override
   public boolean hasNext() {
     if (sharing.prefixes() == PrefixPlan.OFF) return rows.hasNext();
-    if (!apart.isEmpty() || !early.isEmpty() || groups.hasNext()) return true;
+    if (!apart.isEmpty() || !early.isEmpty()) return true;
+    // Errors sort first: they leave one by one, however many there are.
+    prompts.readOne();
+    if (!apart.isEmpty() || groups.hasNext()) return true;
     return !apart.isEmpty();
   }
 
@@ -89,12 +93,15 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
 
     @Override
     public boolean hasNext() {
-      while (ahead == null && rows.hasNext()) {
-        Planned row = read(rows.next());
-        if (row.prepared().error() == null) ahead = row;
-        else apart.add(row);
-      }
+      while (ahead == null && rows.hasNext()) readOne();
       return ahead != null;
+    }
+
+    private void readOne() {
+      if (ahead != null || !rows.hasNext()) return;
+      Planned row = read(rows.next());
+      if (row.prepared().error() == null) ahead = row;
+      else apart.add(row);
     }
 
     @Override

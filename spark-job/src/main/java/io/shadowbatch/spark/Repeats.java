@@ -31,10 +31,10 @@ final class Repeats {
 
   /** A row that is computed, with its answers as long as another row may want a copy. */
   static final class Original {
-    private final List<Outcome> outcomes = new ArrayList<>();
     private final List<Asked> copies = new ArrayList<>();
     private final int samples;
     private Prepared prepared;
+    private List<Outcome> outcomes = new ArrayList<>();
 
     private Original(Prepared prepared, int samples) {
       this.prepared = prepared;
@@ -45,10 +45,10 @@ final class Repeats {
       return outcomes.size() == samples;
     }
 
-    /** No more copies will come: answers that nobody waits for need not be kept. */
+    /** No more copies will come: answers that nobody waits for need not be kept here. */
     private void close() {
       prepared = null;
-      if (copies.isEmpty()) outcomes.clear();
+      if (copies.isEmpty()) outcomes = null;
     }
 
     private boolean isWanted() {
