@@ -74,10 +74,7 @@ public final class KernelBench implements AutoCloseable {
     System.out.printf(
         "limit of the vpdpbusd product with scale and min: %.0f GOP/s (%.1f %%), "
             + "%.0f (%.1f %%) where conversions have units of their own%n",
-        dot * DOT_LIMIT / 1e9,
-        100 * DOT_LIMIT,
-        dot * DOT_LIMIT_APART / 1e9,
-        100 * DOT_LIMIT_APART);
+        dot * DOT_LIMIT / 1e9, 100 * DOT_LIMIT, dot * DOT_LIMIT_APART / 1e9, 100 * DOT_LIMIT_APART);
     for (Isa isa : isas) {
       for (int threads = 1; threads <= most; threads += Math.max(1, most - 1)) {
         try (KernelBench bench = new KernelBench(isa, threads, dot, tile)) {
