@@ -26,14 +26,14 @@ struct Quantised {
   float* spikeValue;
 };
 
-// A spike as a tile meets it: which decoded column, times what.
+// A spike as a tile meets it: where its decoded column is, in floats, and times what.
 struct Spike {
-  int32_t slot;
+  int32_t offset;
   float value;
 };
 
 // Rows [row, row + rows) go through a panel together. Their spikes are [depth][rows], rows with
-// fewer padded by zeros in slot 0: a zero times a finite weight changes no sum but -0, and every
+// fewer padded by zeros at offset 0: a zero times a finite weight changes no sum but -0, and every
 // sum gets a +0 behind its spikes.
 struct SpikeTile {
   int row;
@@ -42,7 +42,7 @@ struct SpikeTile {
   long first;
 };
 
-// Tiles [firstTile, lastTile) walk a panel one after another; slot i is column [firstColumn + i].
+// Tiles [firstTile, lastTile) walk a panel one after another; decoded column i is columns[firstColumn + i].
 struct SpikeBlock {
   int firstTile;
   int lastTile;

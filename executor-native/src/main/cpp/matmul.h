@@ -16,7 +16,7 @@ struct PanelTile {
   const Spike* spikes;   // [depth][spikeStride]
   int depth;
   int spikeStride;
-  float* decoded;        // columns of the panel that have spikes, [slots][32]
+  float* decoded;        // columns of the panel that have spikes, [columns][32]
   const int32_t* spikeColumns;
   const SpikeBlock* decode;  // what to decode before the spikes are added, or null
   const uint8_t* cells;  // of the panel
@@ -81,7 +81,7 @@ SB_INLINE void addSpikes(const PanelTile& t, F (&y)[R][2]) {
   for (int j = 0; j < t.depth; j++, spike += t.spikeStride) {
 #pragma GCC unroll 6
     for (int r = 0; r < R; r++) {
-      const float* w = t.decoded + static_cast<long>(spike[r].slot) * kGroup;
+      const float* w = t.decoded + spike[r].offset;
       const F value = splat(spike[r].value);
       y[r][0] = fma(value, load(w), y[r][0]);
       y[r][1] = fma(value, load(w + 16), y[r][1]);

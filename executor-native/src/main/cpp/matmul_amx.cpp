@@ -98,7 +98,7 @@ SB_INLINE void addSpikes(const PanelTile& t, int half, F (&y)[kRows]) {
   for (int j = 0; j < t.depth; j++, spike += kRows) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; r++) {
-      const float* w = t.decoded + static_cast<long>(spike[r].slot) * kGroup + 16 * half;
+      const float* w = t.decoded + spike[r].offset + 16 * half;
       y[r] = fma(splat(spike[r].value), load(w), y[r]);
     }
   }

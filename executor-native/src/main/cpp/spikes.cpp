@@ -8,20 +8,56 @@ SpikeView SpikePlan::arrange(const Quantised& x, int rows, int columns, int bloc
                              int tileRows) {
   cut(rows, blockRows, tileRows);
   columns_.clear();
-  spikes_.clear();
-  slotOf_.resize(std::max(slotOf_.size(), static_cast<size_t>(columns)), -1);
+  size_t count = 0;
   int most = 0;
   for (SpikeBlock& block : blocks_) {
-    block.firstColumn = static_cast<int>(columns_.size());
-    for (int i = block.firstTile; i < block.lastTile; i++) {
-      arrangeTile(x, tiles_[i], block.firstColumn);
-    }
-    block.lastColumn = static_cast<int>(columns_.size());
-    for (int i = block.firstColumn; i < block.lastColumn; i++) slotOf_[columns_[i]] = -1;
+    findColumns(x, columns, block);
     most = std::max(most, block.lastColumn - block.firstColumn);
+    for (int i = block.firstTile; i < block.lastTile; i++) {
+      SpikeTile& tile = tiles_[i];
+      for (int r = 0; r < tile.rows; r++) {
+        tile.depth = std::max(tile.depth, static_cast<int>(x.spikes[tile.row + r]));
+      }
+      tile.first = static_cast<long>(count);
+      count += static_cast<size_t>(tile.depth) * tile.rows;
+      if (spikes_.size() < count) spikes_.resize(2 * count);
+      fill(x, tile);
+    }
   }
   return {tiles_.data(), blocks_.data(), static_cast<int>(blocks_.size()),
           columns_.data(), spikes_.data(), most};
+}
+
+// Slots go to columns in rising order, so that neighbours of a group are decoded together.
+void SpikePlan::findColumns(const Quantised& x, int columns, SpikeBlock& block) {
+  marks_.assign((columns + 63) / 64, 0);
+  offsetOf_.resize(std::max(offsetOf_.size(), static_cast<size_t>(columns)));
+  const SpikeTile& last = tiles_[block.lastTile - 1];
+  for (int row = tiles_[block.firstTile].row; row < last.row + last.rows; row++) {
+    const int32_t* column = x.spikeColumn + row * x.groupStride;
+    for (int j = 0; j < x.spikes[row]; j++) marks_[column[j] / 64] |= 1ul << column[j] % 64;
+  }
+  block.firstColumn = static_cast<int>(columns_.size());
+  for (size_t word = 0; word < marks_.size(); word++) {
+    for (uint64_t bits = marks_[word]; bits != 0; bits &= bits - 1) {
+      const int column = static_cast<int>(64 * word) + __builtin_ctzl(bits);
+      offsetOf_[column] = kGroup * (static_cast<int>(columns_.size()) - block.firstColumn);
+      columns_.push_back(column);
+    }
+  }
+  block.lastColumn = static_cast<int>(columns_.size());
+}
+
+void SpikePlan::fill(const Quantised& x, const SpikeTile& tile) {
+  Spike* out = spikes_.data() + tile.first;
+  for (int r = 0; r < tile.rows; r++) {
+    const long at = (tile.row + r) * x.groupStride;
+    const int count = x.spikes[tile.row + r];
+    for (int j = 0; j < count; j++) {
+      out[j * tile.rows + r] = {offsetOf_[x.spikeColumn[at + j]], x.spikeValue[at + j]};
+    }
+    for (int j = count; j < tile.depth; j++) out[j * tile.rows + r] = {0, 0.f};
+  }
 }
 
 void SpikePlan::cut(int rows, int blockRows, int tileRows) {
@@ -43,25 +79,6 @@ void SpikePlan::cut(int rows, int blockRows, int tileRows) {
       tiles_.push_back({begin, end - begin, 0, 0});
     }
     blocks_.push_back({first, static_cast<int>(tiles_.size()), 0, 0});
-  }
-}
-
-void SpikePlan::arrangeTile(const Quantised& x, SpikeTile& tile, int firstColumn) {
-  for (int r = 0; r < tile.rows; r++) {
-    tile.depth = std::max(tile.depth, static_cast<int>(x.spikes[tile.row + r]));
-  }
-  tile.first = static_cast<long>(spikes_.size());
-  spikes_.resize(tile.first + static_cast<long>(tile.depth) * tile.rows, Spike{0, 0.f});
-  for (int r = 0; r < tile.rows; r++) {
-    const long at = (tile.row + r) * x.groupStride;
-    for (int j = 0; j < x.spikes[tile.row + r]; j++) {
-      int32_t& slot = slotOf_[x.spikeColumn[at + j]];
-      if (slot < 0) {
-        slot = static_cast<int32_t>(columns_.size()) - firstColumn;
-        columns_.push_back(x.spikeColumn[at + j]);
-      }
-      spikes_[tile.first + static_cast<long>(j) * tile.rows + r] = {slot, x.spikeValue[at + j]};
-    }
   }
 }
 

@@ -18,13 +18,15 @@ class SpikePlan {
 
  private:
   void cut(int rows, int blockRows, int tileRows);
-  void arrangeTile(const Quantised& x, SpikeTile& tile, int firstColumn);
+  void findColumns(const Quantised& x, int columns, SpikeBlock& block);
+  void fill(const Quantised& x, const SpikeTile& tile);
 
   std::vector<SpikeTile> tiles_;
   std::vector<SpikeBlock> blocks_;
   std::vector<int32_t> columns_;
   std::vector<Spike> spikes_;
-  std::vector<int32_t> slotOf_;  // of each column in the current block, or -1
+  std::vector<uint64_t> marks_;    // of the columns with spikes in the current block
+  std::vector<int32_t> offsetOf_;  // of each of them in what is decoded, in floats
 };
 
 }  // namespace shadowbatch
