@@ -94,14 +94,11 @@ final class InferenceRows {
   private Row row(Outcome outcome) {
     Asked asked = outcome.asked();
     Completion completion = outcome.completion();
-    if (asked.origin() == OutputRows.Origin.COPIED) {
-      counters.copied(completion == null ? 0 : completion.tokenIds().length);
-    }
     if (completion == null) {
-      counters.add(outcome.error().code());
+      counters.add(outcome.error().code(), asked.origin());
       return output.failed(asked, outcome.error());
     }
-    counters.add(completion);
+    counters.add(completion, asked.origin());
     return output.completed(asked, completion);
   }
 

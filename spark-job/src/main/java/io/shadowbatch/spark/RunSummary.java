@@ -38,7 +38,7 @@ public record RunSummary(
         counters.finishedRows(),
         counters.promptTokens().sum(),
         counters.cachedTokens().sum(),
-        counters.newTokens().sum(),
+        counters.newTokens().sum() + counters.copiedTokens().sum(),
         counters.copiedRows().sum(),
         counters.copiedTokens().sum(),
         seconds);

@@ -16,6 +16,9 @@ import org.apache.spark.util.LongAccumulator;
  * counted so far, lost attempts included. Once the action has ended, the driver's values are those
  * of the files: the inference runs in the stage that writes them, and of such a stage Spark takes
  * each partition's counts once, from the attempt that committed.
+ *
+ * @param newTokens of completions that were computed
+ * @param copiedTokens of completions that were copied from an equal request
  */
 record TaskCounters(
     LongAccumulator rows,
@@ -59,12 +62,14 @@ record TaskCounters(
     return reason.name().toLowerCase(Locale.ROOT);
   }
 
-  /** A row that came out of the engine. */
-  void add(Completion completion) {
-    rows.add(1);
+  /** A row with an answer of the engine, its own or a copy. */
+  void add(Completion completion, OutputRows.Origin origin) {
+    int tokens = completion.tokenIds().length;
+    count(origin);
     promptTokens.add(completion.promptTokens());
     cachedTokens.add(completion.cachedTokens());
-    newTokens.add(completion.tokenIds().length);
+    if (origin == OutputRows.Origin.COPIED) copiedTokens.add(tokens);
+    else newTokens.add(tokens);
     if (completion.error() != null) {
       errors.get(completion.error().code()).add(1);
     } else {
@@ -72,16 +77,15 @@ record TaskCounters(
     }
   }
 
-  /** Besides, that the row is a copy, with so many completion tokens. */
-  void copied(long completionTokens) {
-    copiedRows.add(1);
-    copiedTokens.add(completionTokens);
+  /** A row that the engine never saw, or a copy of such a row. */
+  void add(ErrorCode error, OutputRows.Origin origin) {
+    count(origin);
+    errors.get(error).add(1);
   }
 
-  /** A row that the engine never saw. */
-  void add(ErrorCode error) {
+  private void count(OutputRows.Origin origin) {
     rows.add(1);
-    errors.get(error).add(1);
+    if (origin == OutputRows.Origin.COPIED) copiedRows.add(1);
   }
 
   /** Error rows by code, of codes that occurred. */
