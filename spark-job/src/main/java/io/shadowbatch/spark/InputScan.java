@@ -11,15 +11,15 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 
 /**
- * One pass over the input before anything is ordered: counts its rows and finds the prefix that all
- * prompts share, so that signatures can begin below it. Partitions reduce first and meet in a tree:
- * the driver never gets the prefix of every partition at once.
+ * One pass over the input before anything is ordered: counts its rows, if nobody knows them, and
+ * finds the prefix that all prompts share, so that signatures can begin below it. Partitions reduce
+ * first and meet in a tree: the driver never gets the prefix of every partition at once.
  */
 final class InputScan {
 
   /**
    * A shorter prefix hides nothing: the first block of a signature still covers bytes behind it. A
-   * partition that shares less is not rendered to its end.
+   * partition that shares less is not rendered to its end, nor read if its rows are known.
    */
   private static final int ROOT_BYTES_MIN = (int) PrefixSignature.bytesOf(1);
 
@@ -35,9 +35,14 @@ final class InputScan {
    */
   record Facts(long rows, int rootBytes) {}
 
-  /** Rows without a prompt, as those with an error, have no say in the prefix. */
-  static Facts of(Dataset<Row> rows, PrepareTask prepare) {
-    MapPartitionsFunction<Row, byte[]> task = part -> List.of(scanned(part, prepare)).iterator();
+  /**
+   * Rows without a prompt, as those with an error, have no say in the prefix.
+   *
+   * @param known number of rows, or -1 to count them
+   */
+  static Facts of(Dataset<Row> rows, PrepareTask prepare, long known) {
+    MapPartitionsFunction<Row, byte[]> task =
+        part -> List.of(scanned(part, prepare, known)).iterator();
     byte[] all =
         rows.mapPartitions(task, Encoders.BINARY())
             .toJavaRDD()
@@ -45,18 +50,20 @@ final class InputScan {
                 message(0, CommonPrefix.NONE), InputScan::merged, InputScan::merged, TREE_DEPTH);
     CommonPrefix prefix = prefix(all);
     int root = prefix.length() < ROOT_BYTES_MIN ? 0 : prefix.length();
-    return new Facts(rows(all), root);
+    return new Facts(known < 0 ? rows(all) : known, root);
   }
 
-  private static byte[] scanned(Iterator<Row> rows, PrepareTask prepare) {
+  private static byte[] scanned(Iterator<Row> rows, PrepareTask prepare, long known) {
     CommonPrefix prefix = CommonPrefix.NONE;
     long count = 0;
     PrepareTask.Prompts prompts = prepare.prompts();
-    for (; rows.hasNext(); count++) {
+    boolean wanted = true;
+    while (rows.hasNext() && (wanted || known < 0)) {
       Row row = rows.next();
-      if (prefix.isKnown() && prefix.length() < ROOT_BYTES_MIN) continue;
-      byte[] prompt = prompts.of(row);
+      count++;
+      byte[] prompt = wanted ? prompts.of(row) : null;
       if (prompt != null) prefix = prefix.with(prompt);
+      wanted = !prefix.isKnown() || prefix.length() >= ROOT_BYTES_MIN;
     }
     return message(count, prefix);
   }

@@ -94,7 +94,7 @@ record JobPlan(
       boolean wanted = config.prefixPlan() == PrefixPlan.ON && search != RootSearch.NEVER;
       boolean spread = rows < 0 || partitions(context, config, rows) > 1;
       if (wanted && (spread || search == RootSearch.ALWAYS)) {
-        return InputScan.of(table.rows(), prepare);
+        return InputScan.of(table.rows(), prepare, rows);
       }
       return new InputScan.Facts(rows < 0 ? table.rows().count() : rows, 0);
     } catch (Exception e) { // Spark throws checked exceptions without saying so

@@ -91,6 +91,11 @@ class InputScanTest {
     Path texts =
         write(LocalSpark.spark().sql("select repeat(id, 300) as prompt from range(9)"), "d");
     assertThat(plan(texts, RootSearch.ALWAYS).sharing().rootBytes()).isZero();
+    Path json = folder.resolve("json");
+    LocalSpark.spark().read().parquet(texts.toString()).write().json(json.toString());
+    JobPlan counted = plan(json, RootSearch.IF_SPREAD, "input-format=json");
+    assertThat(counted.sharing().rootBytes()).isZero();
+    assertThat(counted.rows()).isEqualTo(9);
   }
 
   /** Goal: the input is only scanned for a root where one is of use. */
