@@ -84,6 +84,21 @@ public record EngineConfig(
         attention);
   }
 
+  /** The same with other memory for keys and values. */
+  public EngineConfig withKvBytes(long bytes) {
+    return new EngineConfig(
+        model,
+        backend,
+        threads,
+        bytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        prefixReuse,
+        prefixAttention);
+  }
+
   /** The CPU backend with the defaults of the job. */
   public static EngineConfig cpu(Path model, int threads) {
     return new EngineConfig(model, "cpu", threads, 1L << 30, 0, 0, null, null);
