@@ -3,8 +3,8 @@ package io.shadowbatch.bench;
 import java.util.Map;
 
 /**
- * Speed over {@link Baseline#NONE} as a roofline simulation of a 135M model on 2 cores expects it:
- * room for 5k tokens, 16 requests at a time, steps of 64 tokens, 150 GFLOP/s, 12 GB/s.
+ * Speed over {@link SharingMode#NONE} as a roofline simulation of a 135M model on 2 cores expects
+ * it: room for 5k tokens, 16 requests at a time, steps of 64 tokens, 150 GFLOP/s, 12 GB/s.
  */
 final class Expected {
   private static final Map<String, double[]> RATIOS =
@@ -18,7 +18,7 @@ final class Expected {
   private Expected() {}
 
   /** The ratio, or NaN where none was simulated. */
-  static double ratio(String workload, Baseline baseline) {
+  static double ratio(String workload, SharingMode baseline) {
     double[] ratios = RATIOS.get(workload);
     return ratios == null ? Double.NaN : ratios[baseline.ordinal()];
   }

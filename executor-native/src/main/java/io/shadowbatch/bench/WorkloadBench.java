@@ -40,8 +40,8 @@ public final class WorkloadBench {
         UQ             32 of 288 that share nothing
         DUP            32 of 288, each twice; duplicates are computed as far as reuse does not help:
                        leaving them out is the job's business, not the engine's
-      Greedy, end token ignored, token ids uniform from the seed. Workloads that need Spark (tails of
-      tasks, planning laws) are not here.
+      Greedy, end token ignored, token ids uniform random from the seed. TL (tails of tasks) and PL
+      (laws of planning) need Spark and are not here.
 
       baselines (all by default):
         NONE        no prefix reuse, requests shuffled
@@ -77,6 +77,10 @@ public final class WorkloadBench {
   }
 
   public static void main(String[] args) throws IOException {
+    if (List.of(args).contains("--help")) {
+      System.out.print(USAGE);
+      return;
+    }
     Map<String, String> options = new HashMap<>();
     for (int i = 0; i + 1 < args.length; i += 2) options.put(args[i], args[i + 1]);
     if (!options.containsKey("--model") || args.length % 2 != 0) {
@@ -87,10 +91,11 @@ public final class WorkloadBench {
         .forEach((name, initial) -> numbers.put(name, number(options.remove(name), initial)));
     Path model = Path.of(options.remove("--model"));
     List<String> ids = ids(options.remove("--workloads"));
-    List<Baseline> baselines = baselines(options.remove("--baselines"));
+    List<SharingMode> baselines = baselines(options.remove("--baselines"));
     String file = options.remove("--out");
-    if (!options.isEmpty() || numbers.get("--rounds") < 1) {
-      throw new IllegalArgumentException("wrong: " + options + "\n" + USAGE);
+    // Occupancy is a share of the step: its size is not left to the engine's calibration.
+    if (!options.isEmpty() || numbers.get("--rounds") < 1 || numbers.get("--batch-tokens") < 16) {
+      throw new IllegalArgumentException("wrong: " + options + numbers + "\n" + USAGE);
     }
     EngineConfig config =
         new EngineConfig(
@@ -131,22 +136,22 @@ public final class WorkloadBench {
         .toList();
   }
 
-  private static List<Baseline> baselines(String text) {
-    if (text == null) return List.of(Baseline.values());
-    return Stream.of(text.toUpperCase(Locale.ROOT).split(",")).map(Baseline::valueOf).toList();
+  private static List<SharingMode> baselines(String text) {
+    if (text == null) return List.of(SharingMode.values());
+    return Stream.of(text.toUpperCase(Locale.ROOT).split(",")).map(SharingMode::valueOf).toList();
   }
 
   /** Rounds of all baselines in turn, so that a busy moment of the machine meets them alike. */
-  List<WorkloadResult> run(Workload workload, List<Baseline> baselines, int rounds)
+  List<WorkloadResult> run(Workload workload, List<SharingMode> baselines, int rounds)
       throws IOException {
     List<int[]> prompts = workload.prompts().stream().map(Prompt::tokens).toList();
     TokenTrie trie = TokenTrie.of(prompts, KvLayout.TILE);
     List<Integer> shuffled = IntStream.range(0, prompts.size()).boxed().toList();
-    Map<Baseline, List<WorkloadRun>> runs = new EnumMap<>(Baseline.class);
+    Map<SharingMode, List<WorkloadRun>> runs = new EnumMap<>(SharingMode.class);
     Integer answers = null;
     for (int round = 0; round < rounds; round++) {
-      for (Baseline b : baselines) {
-        List<Integer> order = b.order() == Baseline.Order.SORTED ? trie.order() : shuffled;
+      for (SharingMode b : baselines) {
+        List<Integer> order = b.order() == SharingMode.Order.SORTED ? trie.order() : shuffled;
         WorkloadRun run = WorkloadRun.of(b.of(capped(workload)), workload.prompts(), order);
         if (answers != null && answers != run.answers()) {
           throw new IllegalStateException(workload.id() + ": " + b + " generates other tokens");
@@ -157,12 +162,12 @@ public final class WorkloadBench {
     }
     int batch = config.batchTokens();
     double none = Double.NaN;
-    if (runs.containsKey(Baseline.NONE)) {
-      List<WorkloadRun> all = runs.get(Baseline.NONE);
-      none = new WorkloadResult(workload, trie, Baseline.NONE, all, batch, 0).median().seconds();
+    if (runs.containsKey(SharingMode.NONE)) {
+      List<WorkloadRun> all = runs.get(SharingMode.NONE);
+      none = new WorkloadResult(workload, trie, SharingMode.NONE, all, batch, 0).median().seconds();
     }
     List<WorkloadResult> results = new ArrayList<>();
-    for (Baseline b : baselines) {
+    for (SharingMode b : baselines) {
       results.add(new WorkloadResult(workload, trie, b, runs.get(b), batch, none));
     }
     return results;

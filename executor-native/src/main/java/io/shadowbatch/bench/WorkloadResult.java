@@ -11,12 +11,12 @@ import java.util.Map;
  *
  * @param runs one for each round
  * @param batchTokens most tokens of a step
- * @param noneSeconds median wall time of {@link Baseline#NONE}; NaN if it was not run
+ * @param noneSeconds median wall time of {@link SharingMode#NONE}; NaN if it was not run
  */
 record WorkloadResult(
     Workload workload,
     TokenTrie trie,
-    Baseline baseline,
+    SharingMode baseline,
     List<WorkloadRun> runs,
     int batchTokens,
     double noneSeconds) {

@@ -32,12 +32,12 @@ class WorkloadBenchTest {
     WorkloadBench bench = open();
     for (String id : List.of("M16", "M64", "UQ", "DUP", "FS", "SD", "REL_GOOD", "REL_BAD")) {
       Workload workload = Workloads.of(id, SEED, 250);
-      for (WorkloadResult r : bench.run(workload, List.of(Baseline.values()), 1)) {
+      for (WorkloadResult r : bench.run(workload, List.of(SharingMode.values()), 1)) {
         WorkloadRun run = r.median();
         assertThat(run.preemptions()).as(id).isZero();
         long generated = workload.outputTokens() - workload.prompts().size();
         assertThat(run.decodeTokens()).as(id).isEqualTo(generated);
-        if (r.baseline() == Baseline.NONE) {
+        if (r.baseline() == SharingMode.NONE) {
           assertThat(run.prefillTokens()).as(id).isEqualTo(workload.promptTokens());
         } else {
           assertThat(run.prefillTokens())
@@ -59,7 +59,7 @@ class WorkloadBenchTest {
     }
     Workload workload = new Workload("tiny", prompts, 0);
     for (WorkloadResult r :
-        open().run(workload, List.of(Baseline.LRU_SORTED, Baseline.SHARED), 2)) {
+        open().run(workload, List.of(SharingMode.LRU_SORTED, SharingMode.SHARED), 2)) {
       assertThat(r.overPlan()).isZero();
       assertThat(r.ratio()).isNaN();
       assertThat(r.saved()).isEqualTo(r.savedMost());

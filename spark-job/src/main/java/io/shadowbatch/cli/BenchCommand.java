@@ -22,8 +22,8 @@ final class BenchCommand {
     spec.parser().unmatchedOptionsArePositionalParams(true);
     spec.usageMessage()
         .description(
-            "Measures kernels (operations), engine (prompts without Spark), workloads (prefix sharing"
-                + " against none) or job (all of it); the rest goes to it.");
+            "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing;"
+                + " bench workloads --help) or job (all of it); the rest goes to it.");
     spec.addPositional(
         PositionalParamSpec.builder()
             .index("0..*")

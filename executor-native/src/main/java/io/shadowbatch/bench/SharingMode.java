@@ -5,7 +5,7 @@ import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.schedule.PrefixReuse;
 
 /** Ways to run a workload on the same engine; all give the same tokens. */
-enum Baseline {
+enum SharingMode {
   /** No prefix is reused, requests come shuffled. */
   NONE(PrefixReuse.OFF, PrefixAttention.SEPARATE, Order.SHUFFLED),
   /** Prefixes are kept while memory lasts, requests come shuffled. */
@@ -25,7 +25,7 @@ enum Baseline {
   private final PrefixAttention attention;
   private final Order order;
 
-  Baseline(PrefixReuse reuse, PrefixAttention attention, Order order) {
+  SharingMode(PrefixReuse reuse, PrefixAttention attention, Order order) {
     this.reuse = reuse;
     this.attention = attention;
     this.order = order;
