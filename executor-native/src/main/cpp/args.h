@@ -117,6 +117,7 @@ struct KvArgs {
   const int32_t* rowPages;  // index in pages of the first page of each row's slice
   const int64_t* pages;
   int rows;
+  bool separate;  // each slice walks its pages apart, also those that others read
 };
 
 // Rows [from, to) of the batch that lie in one page.

@@ -211,32 +211,42 @@ SB_INLINE void fetchBlock(const KvArgs& kv, const uint8_t* block) {
   for (long i = 0; i < kv.blockBytes; i += 64) __builtin_prefetch(block + i, 0, 2);
 }
 
-// Tiles left to right; in each, runs of rows that read the same page.
-void walk(const KvArgs& kv, Block& b, int head) {
-  int firstTile = b.firstTile[0], lastTile = 0;
-  for (int r = 0; r < b.rows; r++) {
+// Rows [from, to) of the block: tiles left to right; in each, runs of rows that read the same page.
+void walk(const KvArgs& kv, Block& b, int head, int from, int to) {
+  int firstTile = b.firstTile[from], lastTile = 0;
+  for (int r = from; r < to; r++) {
     firstTile = least(firstTile, b.firstTile[r]);
     lastTile = most(lastTile, b.position[r] / kTile);
   }
   const long offset = kv.layerOffset + head * kv.blockBytes;
   for (int t = firstTile; t <= lastTile; t++) {
     auto sees = [&](int r) { return b.firstTile[r] <= t && b.position[r] >= t * kTile; };
-    for (int r = 0; r < b.rows;) {
+    for (int r = from; r < to;) {
       if (!sees(r)) {
         r++;
         continue;
       }
       const int64_t page = b.pages[r][t];
       int end = r + 1;
-      while (end < b.rows && sees(end) && b.pages[end][t] == page) end++;
-      if (end < b.rows && sees(end)) {
+      while (end < to && sees(end) && b.pages[end][t] == page) end++;
+      if (end < to && sees(end)) {
         fetchBlock(kv, reinterpret_cast<const uint8_t*>(b.pages[end][t]) + offset);
-      } else if (end == b.rows && sees(0) && b.position[0] >= (t + 1) * kTile) {
-        fetchBlock(kv, reinterpret_cast<const uint8_t*>(b.pages[0][t + 1]) + offset);
+      } else if (end == to && sees(from) && b.position[from] >= (t + 1) * kTile) {
+        fetchBlock(kv, reinterpret_cast<const uint8_t*>(b.pages[from][t + 1]) + offset);
       }
       run(kv, b, r, end, t, reinterpret_cast<const uint8_t*>(page) + offset);
       r = end;
     }
+  }
+}
+
+// All rows of the block together, or slice by slice: rows of a slice have one list of pages.
+void walkAll(const KvArgs& kv, Block& b, int head) {
+  for (int r = 0; r < b.rows;) {
+    int end = kv.separate ? r + 1 : b.rows;
+    while (end < b.rows && b.pages[end] == b.pages[r]) end++;
+    walk(kv, b, head, r, end);
+    r = end;
   }
 }
 
@@ -267,7 +277,7 @@ void attend(Pool& pool, const AttendArgs& a) {
       for (long i = begin; i < end; i++) {
         addRow(a, b, static_cast<int>(i / group), head * group + static_cast<int>(i % group));
       }
-      walk(kv, b, head);
+      walkAll(kv, b, head);
       for (int r = 0; r < b.rows; r++) {
         const int token = static_cast<int>((begin + r) / group);
         const int queryHead = head * group + static_cast<int>((begin + r) % group);

@@ -139,6 +139,7 @@ struct Step {
     kv.cos = at<float>(s[9]);
     kv.sin = at<float>(s[10]);
     kv.ropeStride = s[11];
+    kv.separate = s[13] != 0;
     kv.scale = scale;
     kv.positions = positions;
     kv.pages = pages;

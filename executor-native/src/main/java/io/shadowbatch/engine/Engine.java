@@ -59,7 +59,9 @@ public final class Engine implements AutoCloseable {
     int asked = config.contextTokens() == 0 ? spec.contextLength() : config.contextTokens();
     this.contextTokens = Math.min(asked, spec.contextLength());
     this.stepper = Stepper.of(config, kernels, model, contextTokens);
-    this.scheduler = new Scheduler(stepper.store(), new FifoPolicy(), stepper.batchTokens());
+    this.scheduler =
+        new Scheduler(
+            stepper.store(), new FifoPolicy(), stepper.batchTokens(), config.prefixReuse());
     this.endTokens = Set.copyOf(spec.text().eosIds());
     thread.setDaemon(true);
   }

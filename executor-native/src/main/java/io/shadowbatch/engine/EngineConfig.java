@@ -1,7 +1,9 @@
 package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.model.ModelSpec;
+import io.shadowbatch.schedule.PrefixReuse;
 import java.nio.file.Path;
 
 /**
@@ -16,6 +18,8 @@ import java.nio.file.Path;
  * @param kvCodec how keys and values are stored; null for what suits the model: {@link #codec}
  * @param packFolder where packed weights are kept, shared by the engines of a host; null for the
  *     default
+ * @param prefixReuse whether prompts take over the beginnings that others computed
+ * @param prefixAttention how steps read pages that several sequences hold
  */
 public record EngineConfig(
     Path model,
@@ -25,7 +29,9 @@ public record EngineConfig(
     int batchTokens,
     int contextTokens,
     KvCodec kvCodec,
-    Path packFolder) {
+    Path packFolder,
+    PrefixReuse prefixReuse,
+    PrefixAttention prefixAttention) {
 
   public EngineConfig {
     if (threads < 1
@@ -38,6 +44,59 @@ public record EngineConfig(
                   + " contextTokens %d")
               .formatted(threads, kvBytes, batchTokens, contextTokens));
     }
+  }
+
+  /** Prefixes reused and read together. */
+  public EngineConfig(
+      Path model,
+      String backend,
+      int threads,
+      long kvBytes,
+      int batchTokens,
+      int contextTokens,
+      KvCodec kvCodec,
+      Path packFolder) {
+    this(
+        model,
+        backend,
+        threads,
+        kvBytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        PrefixReuse.LRU,
+        PrefixAttention.SHARED);
+  }
+
+  /** The same with other switches, for comparisons: answers do not depend on them. */
+  public EngineConfig with(PrefixReuse reuse, PrefixAttention attention) {
+    return new EngineConfig(
+        model,
+        backend,
+        threads,
+        kvBytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        reuse,
+        attention);
+  }
+
+  /** The same with other memory for keys and values. */
+  public EngineConfig withKvBytes(long bytes) {
+    return new EngineConfig(
+        model,
+        backend,
+        threads,
+        bytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        prefixReuse,
+        prefixAttention);
   }
 
   /** The CPU backend with the defaults of the job. */

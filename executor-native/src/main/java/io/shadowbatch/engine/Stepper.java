@@ -57,7 +57,8 @@ final class Stepper implements AutoCloseable {
     List<AttentionShape> shapes = new ArrayList<>(spec.layers());
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
     RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), contextTokens);
-    KvStore store = new FullKvStore(kernels, shapes, rope, config.kvBytes());
+    KvStore store =
+        new FullKvStore(kernels, shapes, rope, config.kvBytes(), config.prefixAttention());
     int batchTokens =
         config.batchTokens() == 0
             ? Calibration.batchTokens(kernels, model.weights().layers().get(0).gateUp())

@@ -9,6 +9,7 @@ import java.util.List;
 public final class KvView {
   private final KvLayout layout;
   private final List<List<KvSegment>> segments;
+  private final PrefixAttention attention;
   private final long[] pageAddresses;
   private final int[] firstPages;
 
@@ -16,7 +17,15 @@ public final class KvView {
    * @param segments one list for each slice
    */
   public KvView(KvLayout layout, List<List<KvSegment>> segments) {
+    this(layout, segments, PrefixAttention.SHARED);
+  }
+
+  /**
+   * @param segments one list for each slice
+   */
+  public KvView(KvLayout layout, List<List<KvSegment>> segments, PrefixAttention attention) {
     this.layout = layout;
+    this.attention = attention;
     this.segments = segments;
     this.firstPages = new int[segments.size() + 1];
     int pages = 0;
@@ -35,6 +44,11 @@ public final class KvView {
 
   public KvLayout layout() {
     return layout;
+  }
+
+  /** How pages that several slices read are walked; a backend may ignore it. */
+  public PrefixAttention attention() {
+    return attention;
   }
 
   /** Segments of slice {@code slice}. */

@@ -5,6 +5,7 @@ import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvSegment;
 import io.shadowbatch.kernels.KvView;
+import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.kernels.RopeTable;
 import io.shadowbatch.kernels.Slice;
 import io.shadowbatch.kernels.TokenBatch;
@@ -35,6 +36,7 @@ public final class FullKvStore implements KvStore {
   private final KvLayout layout;
   private final RopeTable rope;
   private final KvPages pool;
+  private final PrefixAttention attention;
   private final Map<Integer, PageTable> tables = new HashMap<>();
   private TokenBatch viewed;
   private KvView view;
@@ -44,10 +46,25 @@ public final class FullKvStore implements KvStore {
    * @param bytes memory for pages
    */
   public FullKvStore(Kernels kernels, List<AttentionShape> shapes, RopeTable rope, long bytes) {
+    this(kernels, shapes, rope, bytes, PrefixAttention.SHARED);
+  }
+
+  /**
+   * @param shapes one for each layer, all of one layout
+   * @param bytes memory for pages
+   * @param attention how pages that several sequences hold are read
+   */
+  public FullKvStore(
+      Kernels kernels,
+      List<AttentionShape> shapes,
+      RopeTable rope,
+      long bytes,
+      PrefixAttention attention) {
     this.kernels = kernels;
     this.shapes = List.copyOf(shapes);
     this.layout = shapes.get(0).layout();
     this.rope = rope;
+    this.attention = attention;
     this.pool = new KvPages(kernels, layout, bytes);
   }
 
@@ -123,7 +140,7 @@ public final class FullKvStore implements KvStore {
       for (int i = 0; i < count; i++) pages[i] = pool.page(table.pages[i]);
       segments.add(List.of(KvSegment.dense(pages, 0, length)));
     }
-    return new KvView(layout, segments);
+    return new KvView(layout, segments, attention);
   }
 
   @Override

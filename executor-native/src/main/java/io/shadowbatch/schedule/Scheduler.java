@@ -23,6 +23,7 @@ public final class Scheduler {
   private final PrefixIndex index;
   private final SchedulingPolicy policy;
   private final int budget;
+  private final PrefixReuse reuse;
   private final int pageTokens;
   private final int pagesMax;
   private final List<Sequence> waiting = new ArrayList<>();
@@ -39,9 +40,17 @@ public final class Scheduler {
    * @param budget most tokens of a step
    */
   public Scheduler(KvStore store, SchedulingPolicy policy, int budget) {
+    this(store, policy, budget, PrefixReuse.LRU);
+  }
+
+  /**
+   * @param budget most tokens of a step
+   */
+  public Scheduler(KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse) {
     this.store = store;
     this.policy = policy;
     this.budget = budget;
+    this.reuse = reuse;
     KvUsage usage = store.usage();
     this.pageTokens = usage.pageTokens();
     this.pagesMax = usage.pages();
@@ -147,7 +156,7 @@ public final class Scheduler {
   private boolean admit(Sequence s) {
     int[] tokens = s.tokens();
     // The last token is always computed, because its logits are wanted.
-    int limit = s.length() - 1;
+    int limit = reuse == PrefixReuse.OFF ? 0 : s.length() - 1;
     List<PrefixIndex.Node> path = index.match(tokens, limit);
     int needed = store.usage().pagesFor(s.length()) - path.size();
     // Running sequences grow: a page each is kept for them.
@@ -206,6 +215,7 @@ public final class Scheduler {
 
   /** Enters the whole pages that the sequence is about to compute, for others to build on. */
   private void enter(Sequence s) {
+    if (reuse == PrefixReuse.OFF) return;
     List<PrefixIndex.Node> pages = s.pages();
     for (int at = pages.size() * pageTokens; at + pageTokens <= s.length(); at += pageTokens) {
       PrefixIndex.Node parent = pages.isEmpty() ? null : pages.get(pages.size() - 1);

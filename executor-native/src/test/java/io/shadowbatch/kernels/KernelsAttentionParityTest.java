@@ -120,6 +120,24 @@ class KernelsAttentionParityTest {
     }
   }
 
+  @Test
+  void walkingSlicesApartChangesNoBit() {
+    for (KvCodec codec : List.of(KvCodec.INT8, KvCodec.FP16)) {
+      Setup setup = new Setup(codec, 64, 2, 3, 0, 64, 2, 1);
+      int[][] chunks = {{64, 0, 0, 0, 0}, {64, 0, 0, 0, 0}, {5, 9, 1, 2, 30}, {1, 1, 1, 1, 1}};
+      Inputs inputs = new Inputs(setup, chunks);
+      for (Kernels kernels : candidates.all()) {
+        try (Arena a = new Arena(kernels)) {
+          int[] together = new Run(a, setup, inputs).all(false);
+          Run run = new Run(a, setup, inputs);
+          run.attention = PrefixAttention.SEPARATE;
+          int mismatch = Arrays.mismatch(run.all(false), together);
+          assertThat(mismatch).as(kernels.describe()).isEqualTo(-1);
+        }
+      }
+    }
+  }
+
   private void compare(Setup setup, int[][] chunks) {
     Inputs inputs = new Inputs(setup, chunks);
     candidates.compare(
@@ -158,6 +176,7 @@ class KernelsAttentionParityTest {
     private final Tensor[][] pages;
     private final RopeTable rope;
     private final List<int[]> results = new ArrayList<>();
+    private PrefixAttention attention = PrefixAttention.SHARED;
 
     Run(Arena a, Setup s, Inputs in) {
       this.a = a;
@@ -221,7 +240,7 @@ class KernelsAttentionParityTest {
         for (int j = 0; j < count; j++) positions[row++] = next[i]++;
         segments.add(List.of(KvSegment.dense(pages[i], 0, next[i])));
       }
-      KvView view = new KvView(s.layout(), segments);
+      KvView view = new KvView(s.layout(), segments, attention);
       TokenBatch batch = new TokenBatch(rows, new int[rows], positions, slices, new int[0]);
       int d = s.headDim;
       int kvWidth = s.kvHeads * d;

@@ -2,6 +2,7 @@ package io.shadowbatch.cli;
 
 import io.shadowbatch.bench.EngineBench;
 import io.shadowbatch.bench.KernelBench;
+import io.shadowbatch.bench.WorkloadBench;
 import io.shadowbatch.cli.ShadowBatch.Command;
 import io.shadowbatch.spark.JobBench;
 import io.shadowbatch.spark.JobException;
@@ -19,14 +20,17 @@ final class BenchCommand {
   static CommandSpec spec(Command body) {
     CommandSpec spec = CommandSpec.wrapWithoutInspection(body);
     spec.parser().unmatchedOptionsArePositionalParams(true);
-    spec.usageMessage().description("Measures: kernels, engine or job; the rest goes to it.");
+    spec.usageMessage()
+        .description(
+            "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing;"
+                + " bench workloads --help) or job (all of it); the rest goes to it.");
     spec.addPositional(
         PositionalParamSpec.builder()
             .index("0..*")
             .arity("1..*")
             .type(List.class)
             .auxiliaryTypes(String.class)
-            .paramLabel("kernels|engine|job [option..]")
+            .paramLabel("kernels|engine|workloads|job [option..]")
             .build());
     return spec;
   }
@@ -38,10 +42,11 @@ final class BenchCommand {
       switch (all.get(0)) {
         case "kernels" -> KernelBench.main(rest);
         case "engine" -> EngineBench.main(rest);
+        case "workloads" -> WorkloadBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->
             throw new JobException(
-                Exit.USAGE, "bench: expected kernels, engine or job, got " + all.get(0));
+                Exit.USAGE, "bench: expected kernels, engine, workloads or job, got " + all.get(0));
       }
     } catch (JobException e) {
       throw e;

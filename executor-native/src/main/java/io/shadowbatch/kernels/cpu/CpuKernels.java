@@ -7,6 +7,7 @@ import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvView;
 import io.shadowbatch.kernels.PackedMatrix;
+import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.kernels.RopeTable;
 import io.shadowbatch.kernels.Shapes;
 import io.shadowbatch.kernels.TokenBatch;
@@ -206,7 +207,7 @@ public final class CpuKernels implements Kernels {
     Native.append(
         handle(),
         new long[] {k.address(), k.rowStride(), v.address(), v.rowStride()},
-        dimensions("append", shape, layer, batch, rope),
+        dimensions("append", shape, layer, view, batch, rope),
         shape.scale(),
         batch.positions(),
         firstRows(batch),
@@ -235,7 +236,7 @@ public final class CpuKernels implements Kernels {
           state == null ? 0 : state.address(),
           state == null ? 0 : state.rowStride()
         },
-        dimensions("attend", shape, layer, batch, rope),
+        dimensions("attend", shape, layer, view, batch, rope),
         shape.scale(),
         batch.positions(),
         firstRows(batch),
@@ -288,7 +289,7 @@ public final class CpuKernels implements Kernels {
   }
 
   private static long[] dimensions(
-      String op, AttentionShape shape, int layer, TokenBatch batch, RopeTable rope) {
+      String op, AttentionShape shape, int layer, KvView view, TokenBatch batch, RopeTable rope) {
     KvLayout layout = shape.layout();
     if (layout.codec() == KvCodec.F32) {
       throw new IllegalArgumentException(
@@ -308,7 +309,8 @@ public final class CpuKernels implements Kernels {
       rope.cos().address(),
       rope.sin().address(),
       rope.cos().rowStride(),
-      batch.slices().size()
+      batch.slices().size(),
+      view.attention() == PrefixAttention.SEPARATE ? 1 : 0
     };
   }
 

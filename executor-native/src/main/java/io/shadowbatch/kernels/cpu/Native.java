@@ -86,7 +86,7 @@ final class Native {
    * @param tensors k, its stride, v, its stride
    * @param shape codec, KV heads, query heads per KV head, head width, rotation width, window, half
    *     of the rotary width, offset of the layer in a page, bytes of a block, cos, sin, their
-   *     stride, slices
+   *     stride, slices, 1 if slices walk their pages apart
    * @param firstRows first row of each slice, and the number of rows
    */
   static native void append(
