@@ -2,14 +2,17 @@ package io.shadowbatch.kv;
 
 import java.nio.IntBuffer;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 
 /**
- * Which whole pages of tokens the store holds, as a trie: a node is one page of tokens after its
- * parent's. Found pages are compared token by token, never trusted by their hash.
+ * Which pages of tokens the store holds, as a trie: a node is one page of tokens after its
+ * parent's, or, as a leaf, the begun page at the end of a prompt. Found pages are compared token by
+ * token, never trusted by their hash.
  *
  * <p>A node may be entered before its tokens are computed; it is ready once its owner says so. A
  * node that no sequence uses stays for later ones until its memory is wanted: least recently used
@@ -23,8 +26,8 @@ public final class PrefixIndex {
     private final IntBuffer tokens;
     private final KvSpan span;
     private final int owner;
-    private final Map<IntBuffer, Node> children = new HashMap<>();
-    private Node lastChild;
+    private final Map<IntBuffer, Node> children = new LinkedHashMap<>();
+    private final Map<Integer, Node> latest = new HashMap<>(); // child by its first token
     private boolean ready;
     private boolean removed;
     private int users;
@@ -35,6 +38,10 @@ public final class PrefixIndex {
       this.tokens = tokens;
       this.span = span;
       this.owner = owner;
+    }
+
+    private int first() {
+      return tokens.get(tokens.position());
     }
 
     /** The page, with its positions. */
@@ -65,6 +72,12 @@ public final class PrefixIndex {
 
   private record Idle(Node node, long lastUse) {}
 
+  /**
+   * With more pages than this after one, only the latest with the same first token is looked into:
+   * prompts come sorted.
+   */
+  private static final int CHILDREN_MAX = 16;
+
   private final int pageTokens;
   private final Node root;
   private final PriorityQueue<Idle> idle =
@@ -91,44 +104,71 @@ public final class PrefixIndex {
     return path;
   }
 
+  /** Pages that begin with some of the tokens behind a path. */
+  public enum Begun {
+    /** Their keys and values are there. */
+    READY,
+    /** Their owners have yet to compute them. */
+    PENDING
+  }
+
   /**
-   * The page, ready and among the latest after {@code path}, that begins with most of the tokens
-   * from the path's end on; or null. {@link #commonTokens} says how many.
+   * The page after {@code path} that begins with most of the tokens from the path's end on; or
+   * null. {@link #commonTokens} says how many.
    */
-  public Node partial(List<Node> path, int[] tokens, int limit) {
+  public Node partial(List<Node> path, int[] tokens, int limit, Begun begun) {
     Node last = path.isEmpty() ? root : path.get(path.size() - 1);
-    Node child = last.lastChild;
-    if (child == null || !child.ready || child.removed) return null;
-    return commonTokens(child, tokens, limit) > 0 ? child : null;
+    Node best = null;
+    int most = 0;
+    int at = path.size() * pageTokens;
+    if (at >= limit) return null;
+    for (Node child : looked(last, tokens[at])) {
+      if (child.ready != (begun == Begun.READY)) continue;
+      int common = commonTokens(child, tokens, limit);
+      if (common > most) {
+        most = common;
+        best = child;
+      }
+    }
+    return best;
+  }
+
+  private static Collection<Node> looked(Node node, int first) {
+    if (node.children.size() <= CHILDREN_MAX) return node.children.values();
+    Node latest = node.latest.get(first);
+    return latest == null ? List.of() : List.of(latest);
   }
 
   /** How many of {@code tokens[span.from, limit)} a page begins with. */
   public int commonTokens(Node page, int[] tokens, int limit) {
     int from = page.span.from();
-    int n = Math.min(pageTokens, limit - from);
+    int n = Math.min(page.tokens.remaining(), limit - from);
     int i = 0;
     while (i < n && page.tokens.get(page.tokens.position() + i) == tokens[from + i]) i++;
     return i;
   }
 
-  /** Enters the page of {@code tokens} at {@code span}, not yet ready, after {@code parent}. */
+  /**
+   * Enters the page of {@code tokens} at {@code span}, not yet ready, after {@code parent}. A span
+   * of less than a page is a leaf.
+   */
   public Node add(Node parent, int[] tokens, KvSpan span, int owner) {
     Node above = parent == null ? root : parent;
-    IntBuffer key = IntBuffer.wrap(tokens, span.from(), pageTokens);
+    IntBuffer key = IntBuffer.wrap(tokens, span.from(), span.to() - span.from());
     Node node = new Node(above, key, span, owner);
     if (above.children.putIfAbsent(key, node) != null) {
       throw new IllegalStateException("page at position " + span.from() + " is held already");
     }
-    above.lastChild = node;
+    above.latest.put(node.first(), node);
     nodes++;
     idleNodes++;
     return node;
   }
 
-  /** True if another page with the same tokens follows {@code parent}. */
-  public boolean holds(Node parent, int[] tokens, int from) {
+  /** True if another page with the tokens [from, to) follows {@code parent}. */
+  public boolean holds(Node parent, int[] tokens, int from, int to) {
     Node above = parent == null ? root : parent;
-    return above.children.containsKey(IntBuffer.wrap(tokens, from, pageTokens));
+    return above.children.containsKey(IntBuffer.wrap(tokens, from, to - from));
   }
 
   /** The page's keys and values are computed. */
@@ -162,7 +202,7 @@ public final class PrefixIndex {
   private void unlink(Node node) {
     node.removed = true;
     node.parent.children.remove(node.tokens);
-    if (node.parent.lastChild == node) node.parent.lastChild = null;
+    node.parent.latest.remove(node.first(), node);
     nodes--;
     if (node.users == 0) idleNodes--;
     node.span.close();

@@ -19,6 +19,12 @@ import java.util.Map;
  * from the oldest, so that something always advances. Does not compute anything.
  */
 public final class Scheduler {
+  /** Tokens to save that are worth a step of waiting: where nothing else fills it, it costs. */
+  private static final int WORTH_WAITING = 8;
+
+  /** So many sequences are passed over at most: what follows would take memory ahead of them. */
+  private static final int PASSED_MAX = 64;
+
   private final KvStore store;
   private final PrefixIndex index;
   private final SchedulingPolicy policy;
@@ -102,12 +108,7 @@ public final class Scheduler {
         left -= continuePrompt(s, left, pieces);
       }
     }
-    while (left > 0 && !waiting.isEmpty() && running.size() < budget) {
-      int next = policy.next(new SchedulerView(waiting(), running(), available()));
-      if (!admit(waiting.get(next))) break;
-      Sequence s = waiting.remove(next);
-      left -= continuePrompt(s, left, pieces);
-    }
+    left -= admitSome(left, pieces);
     if (pieces.isEmpty() && active() > 0) {
       throw new IllegalStateException(
           "nothing to compute: %d waiting, %d running, %s"
@@ -115,6 +116,46 @@ public final class Scheduler {
     }
     steps += pieces.isEmpty() ? 0 : 1;
     return new StepPlan(pieces, budget - left);
+  }
+
+  /** Admits sequences while there is room; those that had better wait a step are passed over. */
+  private int admitSome(int left, List<Piece> pieces) {
+    int used = 0;
+    int passed = 0;
+    while (used < left && passed < waiting.size() && running.size() < budget) {
+      List<Sequence> rest = waiting().subList(passed, waiting.size());
+      int next = passed + policy.next(new SchedulerView(rest, running(), available()));
+      boolean first = pieces.isEmpty();
+      if (!first && passed < PASSED_MAX && aPageIsComing(waiting.get(next))) {
+        Collections.swap(waiting, passed, next);
+        passed++;
+        continue;
+      }
+      if (!admit(waiting.get(next))) break;
+      Sequence s = waiting.remove(next);
+      used += continuePrompt(s, left - used, pieces);
+    }
+    return used;
+  }
+
+  /**
+   * Whether a running sequence is about to compute a page that begins as this one's next does, so
+   * that a copy of it will save more than what is there already.
+   */
+  private boolean aPageIsComing(Sequence s) {
+    int limit = reusable(s);
+    List<PrefixIndex.Node> path = index.match(s.tokens(), limit);
+    PrefixIndex.Node coming = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.PENDING);
+    if (coming == null) return false;
+    PrefixIndex.Node there = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.READY);
+    int more = index.commonTokens(coming, s.tokens(), limit);
+    if (there != null) more -= index.commonTokens(there, s.tokens(), limit);
+    return more >= WORTH_WAITING;
+  }
+
+  /** How many tokens may come from others: the last is always computed, its logits are wanted. */
+  private int reusable(Sequence s) {
+    return reuse == PrefixReuse.OFF ? 0 : s.length() - 1;
   }
 
   private Piece piece(Sequence s, int tokens) {
@@ -155,14 +196,13 @@ public final class Scheduler {
 
   private boolean admit(Sequence s) {
     int[] tokens = s.tokens();
-    // The last token is always computed, because its logits are wanted.
-    int limit = reuse == PrefixReuse.OFF ? 0 : s.length() - 1;
+    int limit = reusable(s);
     List<PrefixIndex.Node> path = index.match(tokens, limit);
     int needed = store.usage().pagesFor(s.length()) - path.size();
     // Running sequences grow: a page each is kept for them.
     if (!running.isEmpty() && needed + running.size() + 1 > available() - idle(path)) return false;
     path.forEach(index::use);
-    PrefixIndex.Node partial = index.partial(path, tokens, limit);
+    PrefixIndex.Node partial = index.partial(path, tokens, limit, PrefixIndex.Begun.READY);
     if (partial != null) index.use(partial);
     boolean room = evictFor(needed);
     if (partial != null) index.leave(partial);
@@ -213,14 +253,15 @@ public final class Scheduler {
     return at;
   }
 
-  /** Enters the whole pages that the sequence is about to compute, for others to build on. */
+  /** Enters the pages that the sequence is about to compute, for others to build on. */
   private void enter(Sequence s) {
     if (reuse == PrefixReuse.OFF) return;
     List<PrefixIndex.Node> pages = s.pages();
-    for (int at = pages.size() * pageTokens; at + pageTokens <= s.length(); at += pageTokens) {
+    for (int at = pages.size() * pageTokens; at < s.length(); at += pageTokens) {
+      int to = Math.min(s.length(), at + pageTokens);
       PrefixIndex.Node parent = pages.isEmpty() ? null : pages.get(pages.size() - 1);
-      if (index.holds(parent, s.tokens(), at)) return;
-      KvSpan span = store.share(s.id(), at, at + pageTokens);
+      if (index.holds(parent, s.tokens(), at, to)) return;
+      KvSpan span = store.share(s.id(), at, to);
       PrefixIndex.Node node = index.add(parent, s.tokens(), span, s.id());
       index.use(node);
       pages.add(node);

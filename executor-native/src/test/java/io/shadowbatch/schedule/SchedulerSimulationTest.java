@@ -66,6 +66,48 @@ class SchedulerSimulationTest {
   }
 
   @Test
+  void siblingsThatArriveTogetherShareTheBegunPageToo() {
+    FakeRunner runner = new FakeRunner(400, 200);
+    Scheduler scheduler = new Scheduler(runner.store, new FifoPolicy(), 400);
+    int[] prefix = new Random(3).ints(100, 0, FakeRunner.VOCABULARY).toArray();
+    for (int i = 0; i < 8; i++) {
+      int[] tokens = Arrays.copyOf(prefix, 110);
+      Arrays.fill(tokens, 100, 110, i);
+      scheduler.add(new Sequence(i, new Request(i, tokens, greedy(3))));
+    }
+    drain(scheduler, runner);
+    assertThat(scheduler.metrics().prefillTokens()).isEqualTo(100 + 8 * 10);
+  }
+
+  @Test
+  void shortPromptIsReusedByALongerOneAndByItsTwin() {
+    FakeRunner runner = new FakeRunner(400, 200);
+    Scheduler scheduler = new Scheduler(runner.store, new FifoPolicy(), 400);
+    int[] prompt = new Random(4).ints(60, 0, FakeRunner.VOCABULARY).toArray();
+    for (int length : List.of(30, 60, 60)) {
+      Request request = new Request(length, Arrays.copyOf(prompt, length), greedy(2));
+      scheduler.add(new Sequence((int) (10 * length + scheduler.active()), request));
+      drain(scheduler, runner);
+    }
+    assertThat(scheduler.metrics().prefillTokens()).isEqualTo(30 + 30 + 1);
+  }
+
+  @Test
+  void whoWaitsForAPageLetsOthersGoFirst() {
+    FakeRunner runner = new FakeRunner(100, 200);
+    Scheduler scheduler = new Scheduler(runner.store, new FifoPolicy(), 100);
+    int[] tokens = new Random(5).ints(40, 0, FakeRunner.VOCABULARY).toArray();
+    int[] other = new Random(6).ints(40, 0, FakeRunner.VOCABULARY).toArray();
+    List<int[]> prompts = List.of(tokens, tokens.clone(), other);
+    for (int i = 0; i < 3; i++) {
+      scheduler.add(new Sequence(i, new Request(i, prompts.get(i), greedy(1))));
+    }
+    List<Integer> planned =
+        scheduler.plan().pieces().stream().map(piece -> piece.sequence().id()).toList();
+    assertThat(planned).containsExactly(0, 2);
+  }
+
+  @Test
   void sequenceThatCanNeverFitIsRefused() {
     FakeRunner runner = new FakeRunner(100, 2);
     Scheduler scheduler = new Scheduler(runner.store, new FifoPolicy(), 100);
