@@ -9,7 +9,7 @@ import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.RequestError;
-import io.shadowbatch.schedule.FifoPolicy;
+import io.shadowbatch.schedule.OldestFeedPolicy;
 import io.shadowbatch.schedule.Scheduler;
 import io.shadowbatch.schedule.Sequence;
 import io.shadowbatch.tokens.Tokenizer;
@@ -23,7 +23,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /**
  * Computes completions: one for each executor process, fed by several tasks at once. A thread of
@@ -46,12 +48,16 @@ public final class Engine implements AutoCloseable {
   private final Semaphore work = new Semaphore(0);
   private final Map<Integer, Answer> answers = new HashMap<>();
   private final Set<Feed> feeds = new HashSet<>();
+  private final AtomicInteger nextFeed = new AtomicInteger();
+  private final Consumer<Scheduler> beforeStep;
   private final Thread thread = new Thread(this::loop, "shadowbatch-engine");
   private volatile boolean closed;
   private volatile Throwable failure;
   private int nextSequence;
 
-  private Engine(EngineConfig config, Kernels kernels, Model model) {
+  private Engine(
+      EngineConfig config, Kernels kernels, Model model, Consumer<Scheduler> beforeStep) {
+    this.beforeStep = beforeStep;
     this.kernels = kernels;
     this.model = model;
     ModelSpec spec = model.spec();
@@ -61,7 +67,7 @@ public final class Engine implements AutoCloseable {
     this.stepper = Stepper.of(config, kernels, model, contextTokens);
     this.scheduler =
         new Scheduler(
-            stepper.store(), new FifoPolicy(), stepper.batchTokens(), config.prefixReuse());
+            stepper.store(), new OldestFeedPolicy(), stepper.batchTokens(), config.prefixReuse());
     this.endTokens = Set.copyOf(spec.text().eosIds());
     thread.setDaemon(true);
   }
@@ -72,11 +78,17 @@ public final class Engine implements AutoCloseable {
    * @throws io.shadowbatch.weights.ModelFileException if the model cannot be used
    */
   public static Engine open(EngineConfig config) throws IOException {
+    return open(config, scheduler -> {});
+  }
+
+  /** The same with something that its thread does before each step, to disturb it. */
+  static Engine open(EngineConfig config, Consumer<Scheduler> beforeStep) throws IOException {
     Kernels kernels = Backend.open(config.backend(), config.threads());
     try {
       PackOptions pack = PackOptions.standard().threads(config.threads());
       if (config.packFolder() != null) pack = pack.in(config.packFolder());
-      Engine engine = new Engine(config, kernels, Model.open(config.model(), kernels, pack));
+      Model model = Model.open(config.model(), kernels, pack);
+      Engine engine = new Engine(config, kernels, model, beforeStep);
       engine.thread.start();
       return engine;
     } catch (IOException | RuntimeException | Error e) {
@@ -112,7 +124,7 @@ public final class Engine implements AutoCloseable {
    * IllegalStateException} if the engine fails.
    */
   public Iterator<Completion> run(Iterator<Request> requests, BooleanSupplier cancelled) {
-    return new Feed(this, requests, cancelled);
+    return new Feed(this, nextFeed.getAndIncrement(), requests, cancelled);
   }
 
   /** False once it failed or was closed: it takes no more requests. */
@@ -141,7 +153,7 @@ public final class Engine implements AutoCloseable {
         work.drainPermits();
         receive();
         forgetGone();
-        if (scheduler.active() > 0) stepper.step(scheduler, answers, this::finish);
+        if (scheduler.active() > 0) step();
       }
     } catch (InterruptedException e) {
       closed = true;
@@ -149,6 +161,13 @@ public final class Engine implements AutoCloseable {
       // Whatever it is, callers must hear of it: they wait for answers.
       failure = t;
     }
+  }
+
+  /** A step; who does not fit any more, because memory turned out to be short, hears of it. */
+  private void step() {
+    beforeStep.accept(scheduler);
+    stepper.step(scheduler, answers, this::finish);
+    for (Sequence s : scheduler.unfit()) finish(answers.get(s.id()), tooLong(s.promptLength()));
   }
 
   private void receive() {
@@ -165,7 +184,7 @@ public final class Engine implements AutoCloseable {
         request =
             new Request(request.id(), request.tokens(), request.params().withLengths(least, room));
       }
-      Sequence sequence = new Sequence(nextSequence++, request);
+      Sequence sequence = new Sequence(nextSequence++, request, s.feed.number());
       answers.put(sequence.id(), new Answer(sequence, s.feed, tokenizer, endTokens));
       feeds.add(s.feed);
       scheduler.add(sequence);
@@ -184,10 +203,7 @@ public final class Engine implements AutoCloseable {
               .formatted(tokens.length, contextTokens - 1));
     }
     if (tokens.length >= scheduler.tokensMax()) {
-      return new RequestError(
-          ErrorCode.OUT_OF_MEMORY,
-          "prompt of %d tokens, key and value memory holds %d; give the engine more"
-              .formatted(tokens.length, scheduler.tokensMax()));
+      return tooLong(tokens.length);
     }
     for (int token : tokens) {
       if (token < 0 || token >= model.spec().vocabulary()) {
@@ -197,6 +213,13 @@ public final class Engine implements AutoCloseable {
       }
     }
     return null;
+  }
+
+  private RequestError tooLong(int promptTokens) {
+    return new RequestError(
+        ErrorCode.OUT_OF_MEMORY,
+        "prompt of %d tokens, key and value memory holds %d with the answer; give the engine more"
+            .formatted(promptTokens, scheduler.tokensMax()));
   }
 
   /** Drops the sequences of callers that went away. */
@@ -215,7 +238,8 @@ public final class Engine implements AutoCloseable {
     Sequence s = answer.sequence();
     Completion completion =
         error == null ? answer.completion() : Completion.failed(s.request(), error);
-    scheduler.remove(s);
+    if (error == null) scheduler.finish(s);
+    else scheduler.remove(s);
     answers.remove(s.id());
     answer.feed().answer(completion);
   }

@@ -65,7 +65,7 @@ public record EngineConfig(
         contextTokens,
         kvCodec,
         packFolder,
-        PrefixReuse.LRU,
+        PrefixReuse.PLANNED,
         PrefixAttention.SHARED);
   }
 

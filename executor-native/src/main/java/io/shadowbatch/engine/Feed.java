@@ -20,16 +20,23 @@ final class Feed implements Iterator<Completion> {
   private static final long WAIT_MILLIS = 100;
 
   private final Engine engine;
+  private final int number;
   private final Iterator<Request> requests;
   private final BooleanSupplier cancelled;
   private final LinkedBlockingQueue<Completion> answers = new LinkedBlockingQueue<>();
   private int outstanding;
   private volatile boolean gone;
 
-  Feed(Engine engine, Iterator<Request> requests, BooleanSupplier cancelled) {
+  Feed(Engine engine, int number, Iterator<Request> requests, BooleanSupplier cancelled) {
     this.engine = engine;
+    this.number = number;
     this.requests = requests;
     this.cancelled = cancelled;
+  }
+
+  /** How many came before it. */
+  int number() {
+    return number;
   }
 
   /** True once the caller wants no more answers. */

@@ -81,8 +81,14 @@ final class Stepper implements AutoCloseable {
       Scheduler scheduler, Map<Integer, Answer> answers, BiConsumer<Answer, RequestError> finish) {
     long t0 = System.nanoTime();
     StepPlan plan = scheduler.plan();
-    TokenBatch batch = batch(plan, answers);
-    decoder.forward(batch, store);
+    if (plan.isEmpty()) return;
+    try {
+      decoder.forward(batch(plan, answers), store);
+    } catch (OutOfMemoryError e) {
+      // Nothing was decided yet: the same tokens are computed again, in less memory.
+      if (!scheduler.relieve()) throw e;
+      return;
+    }
     scheduler.computed(plan);
     kvBytesPeak = Math.max(kvBytesPeak, store.usage().usedBytes());
     long t1 = System.nanoTime();

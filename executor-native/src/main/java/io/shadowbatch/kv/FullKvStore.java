@@ -73,7 +73,15 @@ public final class FullKvStore implements KvStore {
     PageTable table = tables.computeIfAbsent(sequence, s -> new PageTable());
     int wanted = (tokens + TILE - 1) / TILE;
     if (wanted - table.count > pool.freePages()) return false;
-    while (table.count < wanted) table.add(pool.take());
+    int before = table.count;
+    while (table.count < wanted) {
+      int page = pool.take();
+      if (page < 0) {
+        while (table.count > before) pool.drop(table.pages[--table.count]);
+        return false;
+      }
+      table.add(page);
+    }
     return true;
   }
 
@@ -87,13 +95,13 @@ public final class FullKvStore implements KvStore {
     }
     int whole = (span.to() - span.from()) / TILE;
     boolean partial = (span.to() - span.from()) % TILE != 0;
-    if (partial && pool.freePages() < 1) return false;
+    int copy = partial ? pool.take() : -1;
+    if (partial && copy < 0) return false;
     for (int i = 0; i < whole; i++) {
       pool.hold(span.pages()[i]);
       table.add(span.pages()[i]);
     }
     if (partial) {
-      int copy = pool.take();
       pool.copy(span.pages()[whole], copy);
       table.add(copy);
     }
@@ -154,6 +162,11 @@ public final class FullKvStore implements KvStore {
     if (table == null) return;
     for (int i = 0; i < table.count; i++) pool.drop(table.pages[i]);
     viewed = null;
+  }
+
+  @Override
+  public int shrink() {
+    return pool.shrink();
   }
 
   @Override

@@ -6,13 +6,12 @@ import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /**
  * A pool of pages with reference counts. Memory is taken from the backend in slabs as pages are
- * first used, up to the limit. Does not know who holds a page.
+ * first used, up to the limit; where the backend has less, the pool ends there. Does not know who
+ * holds a page.
  */
 public final class KvPages implements AutoCloseable {
   private static final long SLAB_BYTES = 64L << 20;
@@ -20,11 +19,12 @@ public final class KvPages implements AutoCloseable {
   private final Kernels kernels;
   private final int pageBytes;
   private final int slabPages;
-  private final Tensor[] pages;
+  private final Storage[] slabs; // page p lies in slab p / slabPages
+  private final Tensor[] pages; // null where the slab is
   private final int[] holders;
   private final ArrayDeque<Integer> free = new ArrayDeque<>();
-  private final List<Storage> slabs = new ArrayList<>();
   private int made;
+  private int limit;
 
   /**
    * @param bytes limit for all pages; at least one page must fit
@@ -39,41 +39,77 @@ public final class KvPages implements AutoCloseable {
     this.kernels = kernels;
     this.pageBytes = (int) layout.pageBytes();
     this.slabPages = (int) Math.max(1, Math.min(count, SLAB_BYTES / pageBytes));
-    this.pages = new Tensor[(int) Math.min(count, Integer.MAX_VALUE / 2)];
-    this.holders = new int[pages.length];
+    this.limit = (int) Math.min(count, Integer.MAX_VALUE / 2);
+    this.pages = new Tensor[limit];
+    this.holders = new int[limit];
+    this.slabs = new Storage[(limit + slabPages - 1) / slabPages];
   }
 
-  /** Most pages. */
+  /** Most pages; falls when memory turns out to be short. */
   public int size() {
-    return pages.length;
+    return limit;
   }
 
   /** Pages that nobody holds. */
   public int freePages() {
-    return pages.length - made + free.size();
+    return limit - made + free.size();
   }
 
-  /** A page for one holder, or -1 if none is free. */
+  /** A page for one holder, or -1 if none is free or its memory cannot be had. */
   public int take() {
-    if (free.isEmpty()) {
-      if (made == pages.length) return -1;
-      grow();
-    }
+    if (free.isEmpty() && !grow()) return -1;
     int page = free.pop();
     holders[page] = 1;
     return page;
   }
 
-  private void grow() {
-    int count = Math.min(slabPages, pages.length - made);
-    Storage slab = kernels.allocate((long) count * pageBytes);
-    slabs.add(slab);
-    for (int i = 0; i < count; i++) {
-      long offset = (long) i * pageBytes;
-      pages[made + i] = new Tensor(slab, offset, DType.U8, 1, pageBytes, pageBytes);
-      free.add(made + i);
+  /** Takes the memory of one more slab; false if there is none, which makes that the limit. */
+  private boolean grow() {
+    if (made >= limit) return false;
+    int slab = 0;
+    while (slabs[slab] != null) slab++;
+    int first = slab * slabPages;
+    int end = Math.min(pages.length, first + slabPages);
+    try {
+      slabs[slab] = kernels.allocate((long) (end - first) * pageBytes);
+    } catch (OutOfMemoryError e) {
+      limit = made;
+      return false;
     }
-    made += count;
+    for (int page = first; page < end; page++) {
+      long offset = (long) (page - first) * pageBytes;
+      pages[page] = new Tensor(slabs[slab], offset, DType.U8, 1, pageBytes, pageBytes);
+      free.add(page);
+    }
+    made += end - first;
+    return true;
+  }
+
+  /**
+   * Gives back the memory of slabs in which nobody holds a page, and does not take it again: the
+   * limit falls to what is left, but never below one slab.
+   *
+   * @return pages given back
+   */
+  public int shrink() {
+    int before = made;
+    for (int slab = 0; slab < slabs.length; slab++) {
+      int first = slab * slabPages;
+      int end = Math.min(pages.length, first + slabPages);
+      if (slabs[slab] == null || !nobodyHolds(first, end)) continue;
+      free.removeIf(page -> page / slabPages == first / slabPages);
+      Arrays.fill(pages, first, end, null);
+      slabs[slab].close();
+      slabs[slab] = null;
+      made -= end - first;
+    }
+    limit = Math.min(limit, Math.max(made, slabPages));
+    return before - made;
+  }
+
+  private boolean nobodyHolds(int first, int end) {
+    for (int page = first; page < end; page++) if (holders[page] > 0) return false;
+    return true;
   }
 
   /** One more holder. */
@@ -109,8 +145,8 @@ public final class KvPages implements AutoCloseable {
 
   @Override
   public void close() {
-    slabs.forEach(Storage::close);
-    slabs.clear();
+    for (Storage slab : slabs) if (slab != null) slab.close();
+    Arrays.fill(slabs, null);
     Arrays.fill(pages, null);
   }
 }

@@ -46,6 +46,13 @@ public interface KvStore extends AutoCloseable {
   /** Gives back all that a sequence holds. */
   void release(int sequence);
 
+  /**
+   * Gives memory that nobody holds back to the backend, and holds less from here on.
+   *
+   * @return pages given back
+   */
+  int shrink();
+
   /** Memory in use. */
   KvUsage usage();
 

@@ -3,7 +3,7 @@ package io.shadowbatch.kv;
 /**
  * Memory of a store.
  *
- * @param pages most pages it may hold
+ * @param pages most pages it may hold; may fall while the store lives
  * @param freePages pages that nobody holds
  * @param pageBytes bytes of a page
  * @param pageTokens tokens of a page

@@ -15,8 +15,9 @@ import java.util.PriorityQueue;
  * token, never trusted by their hash.
  *
  * <p>A node may be entered before its tokens are computed; it is ready once its owner says so. A
- * node that no sequence uses stays for later ones until its memory is wanted: least recently used
- * first, leaves before their parents.
+ * node that no sequence uses stays for later ones until its memory is wanted, leaves before their
+ * parents: first those that nobody expected will use, the least recently used of them first, then
+ * those that are used last (Belady, IBM Systems Journal 5(2), 1966: the future is known here).
  */
 public final class PrefixIndex {
 
@@ -32,6 +33,8 @@ public final class PrefixIndex {
     private boolean removed;
     private int users;
     private long lastUse;
+    private long expectation; // of which nextUse tells
+    private int nextUse;
 
     private Node(Node parent, IntBuffer tokens, KvSpan span, int owner) {
       this.parent = parent;
@@ -82,6 +85,9 @@ public final class PrefixIndex {
   private final Node root;
   private final PriorityQueue<Idle> idle =
       new PriorityQueue<>((a, b) -> Long.compare(a.lastUse, b.lastUse));
+  private final PriorityQueue<Node> expected =
+      new PriorityQueue<>((a, b) -> Integer.compare(b.nextUse, a.nextUse));
+  private long expectation;
   private int nodes;
   private int idleNodes;
   private long clock;
@@ -219,22 +225,57 @@ public final class PrefixIndex {
     return nodes;
   }
 
-  /** Gives up the least recently used idle page without followers; false if there is none. */
+  /** Forgets what was expected: from here on nobody will use anything again. */
+  public void expectNothing() {
+    expectation++;
+    expected.forEach(this::offer);
+    expected.clear();
+  }
+
+  /**
+   * A later sequence will use what is held of its tokens; {@code turn} grows with the time. Of
+   * several that use a page the first counts, so they are told in the order of their turns.
+   */
+  public void expect(int[] tokens, int limit, int turn) {
+    List<Node> path = match(tokens, limit);
+    path.forEach(node -> expect(node, turn));
+    Node begun = partial(path, tokens, limit, Begun.READY);
+    if (begun != null) expect(begun, turn);
+  }
+
+  private void expect(Node node, int turn) {
+    if (node.expectation == expectation) return;
+    node.expectation = expectation;
+    node.nextUse = turn;
+  }
+
+  /** Gives up the idle page without followers that is worth least; false if there is none. */
   public boolean evict() {
     while (!idle.isEmpty()) {
       Idle next = idle.poll();
       Node node = next.node;
-      boolean current = !node.removed && node.users == 0 && node.lastUse == next.lastUse;
-      if (!current || !node.children.isEmpty()) continue;
+      if (!evictable(node) || node.lastUse != next.lastUse) continue;
+      if (node.expectation == expectation && expectation > 0) {
+        expected.add(node);
+        continue;
+      }
+      unlink(node);
+      return true;
+    }
+    while (!expected.isEmpty()) {
+      Node node = expected.poll();
+      if (!evictable(node)) continue;
       unlink(node);
       return true;
     }
     return false;
   }
 
+  private static boolean evictable(Node node) {
+    return node.users == 0 && node.children.isEmpty() && !node.removed;
+  }
+
   private void offer(Node node) {
-    if (node.users == 0 && node.children.isEmpty() && !node.removed) {
-      idle.add(new Idle(node, node.lastUse));
-    }
+    if (evictable(node)) idle.add(new Idle(node, node.lastUse));
   }
 }

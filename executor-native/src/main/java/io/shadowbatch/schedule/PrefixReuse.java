@@ -5,5 +5,7 @@ public enum PrefixReuse {
   /** Every sequence computes all its tokens. */
   OFF,
   /** Common beginnings are computed once and kept, least recently used given up first. */
-  LRU
+  LRU,
+  /** The same, but what the waiting sequences will use is given up last, the latest use first. */
+  PLANNED
 }

@@ -1,10 +1,9 @@
 package io.shadowbatch.schedule;
 
-import io.shadowbatch.kv.KvSpan;
 import io.shadowbatch.kv.KvStore;
-import io.shadowbatch.kv.KvUsage;
 import io.shadowbatch.kv.PrefixIndex;
 import io.shadowbatch.schedule.SchedulingPolicy.SchedulerView;
+import io.shadowbatch.schedule.StepPlan.Bound;
 import io.shadowbatch.schedule.StepPlan.Piece;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -13,40 +12,37 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Decides what each step computes and keeps the memory of sequences: decodes first, then prompts in
- * chunks up to the token budget, admission by memory. When memory runs out it gives up idle
- * prefixes, then takes it from the newest sequence, which computes its tokens again later; never
- * from the oldest, so that something always advances. Does not compute anything.
+ * Decides what each step computes: decodes first, then prompts in chunks up to the token budget,
+ * admission by memory. When memory runs out it gives up idle prefixes, then takes it from the
+ * newest sequence of the newest feed, which computes its tokens again later; never from the oldest,
+ * so that something always advances. Does not compute anything.
  */
 public final class Scheduler {
-  /** Tokens to save that are worth a step of waiting: where nothing else fills it, it costs. */
-  private static final int WORTH_WAITING = 8;
-
   /** So many sequences are passed over at most: what follows would take memory ahead of them. */
   private static final int PASSED_MAX = 64;
 
+  private static final int BUDGET_LEAST = 16;
+  private static final int ROUNDS_MAX = 3;
+  private static final double KEPT_SHARE = 0.9;
+
   private final KvStore store;
-  private final PrefixIndex index;
+  private final SequenceMemory memory;
   private final SchedulingPolicy policy;
-  private final int budget;
-  private final PrefixReuse reuse;
-  private final int pageTokens;
-  private final int pagesMax;
+  private final OutputLengths lengths = new OutputLengths();
+  private final Reservation reservation;
   private final List<Sequence> waiting = new ArrayList<>();
-  private final List<Sequence> running = new ArrayList<>();
+  private final List<Sequence> running = new ArrayList<>(); // by feed, then admission
   private final Map<Integer, Integer> planned = new HashMap<>();
-  private long steps;
-  private long promptTokens;
-  private long reusedTokens;
-  private long prefillTokens;
-  private long decodeTokens;
-  private long preemptions;
+  private final SchedulerCounts counts = new SchedulerCounts();
+  private int budget;
+  private int rounds;
+  private Bound bound;
 
   /**
    * @param budget most tokens of a step
    */
   public Scheduler(KvStore store, SchedulingPolicy policy, int budget) {
-    this(store, policy, budget, PrefixReuse.LRU);
+    this(store, policy, budget, PrefixReuse.PLANNED);
   }
 
   /**
@@ -54,29 +50,35 @@ public final class Scheduler {
    */
   public Scheduler(KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse) {
     this.store = store;
+    this.memory = new SequenceMemory(store, reuse);
     this.policy = policy;
     this.budget = budget;
-    this.reuse = reuse;
-    KvUsage usage = store.usage();
-    this.pageTokens = usage.pageTokens();
-    this.pagesMax = usage.pages();
-    this.index = new PrefixIndex(pageTokens);
+    this.reservation = new Reservation(lengths, memory.pageTokens());
   }
 
-  /** Most tokens, prompt and completion together, that one sequence may ever hold. */
+  /** Most tokens, prompt and completion together, that one sequence may hold; may fall. */
   public int tokensMax() {
-    return (int) Math.min(Integer.MAX_VALUE, (long) pagesMax * pageTokens);
+    return (int) Math.min(Integer.MAX_VALUE, (long) store.usage().pages() * memory.pageTokens());
   }
 
   /** Takes a sequence in; it must fit: {@link #tokensMax}. */
   public void add(Sequence sequence) {
-    int most = sequence.promptLength() + sequence.request().params().maxTokens();
-    if (most > tokensMax() || sequence.promptLength() < 1) {
+    if (!fits(sequence) || sequence.promptLength() < 1) {
       throw new IllegalArgumentException(
           "sequence of %d + %d tokens, room for %d"
-              .formatted(sequence.promptLength(), most - sequence.promptLength(), tokensMax()));
+              .formatted(
+                  sequence.promptLength(), sequence.request().params().maxTokens(), tokensMax()));
     }
     waiting.add(sequence);
+  }
+
+  private boolean fits(Sequence s) {
+    return (long) s.promptLength() + s.request().params().maxTokens() <= tokensMax();
+  }
+
+  /** Waiting sequences that came before memory turned out to be too short for them. */
+  public List<Sequence> unfit() {
+    return waiting.stream().filter(s -> !fits(s)).toList();
   }
 
   /** Sequences that wait or run. */
@@ -92,10 +94,17 @@ public final class Scheduler {
     return Collections.unmodifiableList(waiting);
   }
 
-  /** What the next step computes; empty only if nothing is active. */
+  /** Most tokens of a step; falls when steps run out of memory. */
+  public int budget() {
+    return budget;
+  }
+
+  /** What the next step computes; empty only if nothing is active that fits. */
   public StepPlan plan() {
     List<Piece> pieces = new ArrayList<>();
     planned.clear();
+    memory.beginStep(waiting());
+    long preempted = counts.preemptions();
     int left = budget;
     for (Sequence s : List.copyOf(running)) {
       if (s.decoding() && room(s)) {
@@ -108,54 +117,58 @@ public final class Scheduler {
         left -= continuePrompt(s, left, pieces);
       }
     }
-    left -= admitSome(left, pieces);
-    if (pieces.isEmpty() && active() > 0) {
+    bound = left <= 0 ? Bound.TOKENS : Bound.MEMORY;
+    boolean pressed = counts.preemptions() > preempted;
+    // Who just lost its memory would take it back from those who need it to grow.
+    if (!pressed || pieces.isEmpty()) left -= admitSome(left, pieces);
+    if (!pressed) reservation.quietStep();
+    if (pieces.isEmpty() && active() > unfit().size()) {
       throw new IllegalStateException(
           "nothing to compute: %d waiting, %d running, %s"
               .formatted(waiting.size(), running.size(), store.usage()));
     }
-    steps += pieces.isEmpty() ? 0 : 1;
-    return new StepPlan(pieces, budget - left);
+    if (!pieces.isEmpty()) counts.step(bound);
+    return new StepPlan(pieces, budget - left, bound);
   }
 
   /** Admits sequences while there is room; those that had better wait a step are passed over. */
   private int admitSome(int left, List<Piece> pieces) {
+    List<Sequence> passed = new ArrayList<>();
     int used = 0;
-    int passed = 0;
-    while (used < left && passed < waiting.size() && running.size() < budget) {
-      List<Sequence> rest = waiting().subList(passed, waiting.size());
-      int next = passed + policy.next(new SchedulerView(rest, running(), available()));
-      boolean first = pieces.isEmpty();
-      if (!first && passed < PASSED_MAX && aPageIsComing(waiting.get(next))) {
-        Collections.swap(waiting, passed, next);
-        passed++;
+    bound = Bound.TOKENS;
+    while (used < left && running.size() < budget) {
+      if (waiting.isEmpty()) {
+        bound = passed.isEmpty() ? Bound.REQUESTS : Bound.COMING_PAGES;
+        break;
+      }
+      int next = policy.next(new SchedulerView(waiting(), running(), memory.available()));
+      Sequence s = waiting.get(next);
+      if (!pieces.isEmpty() && passed.size() < PASSED_MAX && memory.aPageIsComing(s)) {
+        passed.add(waiting.remove(next));
         continue;
       }
-      if (!admit(waiting.get(next))) break;
-      Sequence s = waiting.remove(next);
+      if (!admit(s)) {
+        bound = Bound.MEMORY;
+        break;
+      }
+      waiting.remove(next);
       used += continuePrompt(s, left - used, pieces);
     }
+    waiting.addAll(0, passed);
     return used;
   }
 
-  /**
-   * Whether a running sequence is about to compute a page that begins as this one's next does, so
-   * that a copy of it will save more than what is there already.
-   */
-  private boolean aPageIsComing(Sequence s) {
-    int limit = reusable(s);
-    List<PrefixIndex.Node> path = index.match(s.tokens(), limit);
-    PrefixIndex.Node coming = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.PENDING);
-    if (coming == null) return false;
-    PrefixIndex.Node there = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.READY);
-    int more = index.commonTokens(coming, s.tokens(), limit);
-    if (there != null) more -= index.commonTokens(there, s.tokens(), limit);
-    return more >= WORTH_WAITING;
-  }
-
-  /** How many tokens may come from others: the last is always computed, its logits are wanted. */
-  private int reusable(Sequence s) {
-    return reuse == PrefixReuse.OFF ? 0 : s.length() - 1;
+  private boolean admit(Sequence s) {
+    if (!running.isEmpty()) {
+      int kept = reservation.pages(running) + reservation.pages(s);
+      if (memory.wanted(s) + kept > memory.available()) return false;
+    }
+    if (!memory.admit(s)) return false;
+    int at = running.size();
+    while (at > 0 && running.get(at - 1).feed() > s.feed()) at--;
+    running.add(at, s);
+    counts.admitted(s);
+    return true;
   }
 
   private Piece piece(Sequence s, int tokens) {
@@ -181,8 +194,8 @@ public final class Scheduler {
   /** Memory for the latest token of a decoding sequence; false if it lost its own for that. */
   private boolean room(Sequence s) {
     if (s.state() != Sequence.State.RUNNING) return false;
-    while (!store.reserve(s.id(), s.length())) {
-      if (index.evict()) continue;
+    while (!memory.grow(s)) {
+      // Those after s have no piece yet, as running is in the order of planning.
       Sequence victim = running.get(running.size() - 1);
       preempt(victim);
       if (victim == s) return false;
@@ -190,99 +203,16 @@ public final class Scheduler {
     return true;
   }
 
-  private int available() {
-    return store.usage().freePages() + index.idlePages();
-  }
-
-  private boolean admit(Sequence s) {
-    int[] tokens = s.tokens();
-    int limit = reusable(s);
-    List<PrefixIndex.Node> path = index.match(tokens, limit);
-    int needed = store.usage().pagesFor(s.length()) - path.size();
-    // Running sequences grow: a page each is kept for them.
-    if (!running.isEmpty() && needed + running.size() + 1 > available() - idle(path)) return false;
-    path.forEach(index::use);
-    PrefixIndex.Node partial = index.partial(path, tokens, limit, PrefixIndex.Begun.READY);
-    if (partial != null) index.use(partial);
-    boolean room = evictFor(needed);
-    if (partial != null) index.leave(partial);
-    if (!room) {
-      partial = null;
-      evictFor(needed);
-    }
-    s.pages().addAll(path);
-    int reused = attach(s, path, partial, limit);
-    if (!store.reserve(s.id(), s.length())) {
-      release(s);
-      return false;
-    }
-    s.start(reused, path.size());
-    enter(s);
-    running.add(s);
-    if (s.preemptions() == 0) {
-      promptTokens += s.promptLength();
-      reusedTokens += s.cachedTokens();
-    }
-    return true;
-  }
-
-  /** Gives up idle prefixes until so many pages are free; false if there are not enough. */
-  private boolean evictFor(int pages) {
-    while (store.usage().freePages() < pages) {
-      if (!index.evict()) return false;
-    }
-    return true;
-  }
-
-  private static int idle(List<PrefixIndex.Node> path) {
-    int idle = 0;
-    for (PrefixIndex.Node node : path) idle += node.idle() ? 1 : 0;
-    return idle;
-  }
-
-  private int attach(Sequence s, List<PrefixIndex.Node> path, PrefixIndex.Node partial, int limit) {
-    int at = 0;
-    for (PrefixIndex.Node node : path) {
-      store.attach(s.id(), node.span(), at);
-      at += pageTokens;
-    }
-    if (partial != null) {
-      int common = index.commonTokens(partial, s.tokens(), limit);
-      if (store.attach(s.id(), partial.span().head(common), at)) at += common;
-    }
-    return at;
-  }
-
-  /** Enters the pages that the sequence is about to compute, for others to build on. */
-  private void enter(Sequence s) {
-    if (reuse == PrefixReuse.OFF) return;
-    List<PrefixIndex.Node> pages = s.pages();
-    for (int at = pages.size() * pageTokens; at < s.length(); at += pageTokens) {
-      int to = Math.min(s.length(), at + pageTokens);
-      PrefixIndex.Node parent = pages.isEmpty() ? null : pages.get(pages.size() - 1);
-      if (index.holds(parent, s.tokens(), at, to)) return;
-      KvSpan span = store.share(s.id(), at, to);
-      PrefixIndex.Node node = index.add(parent, s.tokens(), span, s.id());
-      index.use(node);
-      pages.add(node);
-    }
-  }
-
   /** The plan was computed: its sequences have that many more tokens with keys and values. */
   public void computed(StepPlan plan) {
+    rounds = 0;
     for (Piece piece : plan.pieces()) {
       Sequence s = piece.sequence();
-      boolean decode = s.decoding();
       boolean prompt = s.computed() < s.promptLength();
+      counts.computed(s, piece.tokens());
       s.advance(piece.tokens());
-      decodeTokens += decode ? piece.tokens() : 0;
-      prefillTokens += decode ? 0 : piece.tokens();
-      for (PrefixIndex.Node node : s.pages()) {
-        if (!node.ready() && node.owner() == s.id() && node.span().to() <= s.computed()) {
-          index.ready(node);
-        }
-      }
-      if (prompt && s.computed() >= s.promptLength()) store.seal(s.id());
+      memory.computed(s);
+      if (prompt && s.computed() >= s.promptLength()) memory.seal(s);
     }
   }
 
@@ -291,11 +221,17 @@ public final class Scheduler {
     s.append(token);
   }
 
+  /** The sequence has its answer: it tells how long others will be. */
+  public void finish(Sequence s) {
+    lengths.finished(s.request(), s.generated());
+    remove(s);
+  }
+
   /** The sequence is finished or given up; its memory is free, its prefix stays for others. */
   public void remove(Sequence s) {
     if (s.state() == Sequence.State.RUNNING) {
       running.remove(s);
-      release(s);
+      memory.release(s);
     } else {
       waiting.remove(s);
     }
@@ -305,33 +241,49 @@ public final class Scheduler {
   /** Takes the memory of a running sequence; it starts over as the first that waits. */
   public void preempt(Sequence s) {
     running.remove(s);
-    release(s);
+    memory.release(s);
     s.preempted();
     waiting.add(0, s);
-    preemptions++;
+    counts.preempted();
+    reservation.preempted();
   }
 
-  private void release(Sequence s) {
-    for (PrefixIndex.Node node : s.pages()) {
-      if (!node.ready() && node.owner() == s.id()) index.remove(node);
-      index.leave(node);
+  /**
+   * The latest plan could not be computed for want of memory; it is void. Steps get half as long,
+   * at last those with least tokens; then sequences lose a tenth of the memory in use, and prefixes
+   * all, which goes back to the backend.
+   *
+   * @return false if that did not help a few times in a row: there is nothing left to try
+   */
+  public boolean relieve() {
+    if (budget > BUDGET_LEAST) {
+      budget = Math.max(BUDGET_LEAST, budget / 2);
+      while (running.size() > budget) preempt(running.get(running.size() - 1));
+      return true;
     }
-    s.pages().clear();
-    store.release(s.id());
+    if (++rounds > ROUNDS_MAX) return false;
+    memory.shrink();
+    int pages = store.usage().pages();
+    int kept = (int) ((pages - store.usage().freePages()) * KEPT_SHARE);
+    while (running.size() > 1 && pages - store.usage().freePages() > kept) {
+      preempt(running.get(running.size() - 1));
+      memory.clearPrefixes();
+    }
+    memory.shrink();
+    return true;
   }
 
   /** Gives up all prefixes that nobody uses. */
   public void clearPrefixes() {
-    while (index.evict()) {}
+    memory.clearPrefixes();
   }
 
   /** Pages held only for later sequences. */
   public int idlePages() {
-    return index.idlePages();
+    return memory.idlePages();
   }
 
   public SchedulerMetrics metrics() {
-    return new SchedulerMetrics(
-        steps, promptTokens, reusedTokens, prefillTokens, decodeTokens, preemptions);
+    return counts.metrics(memory.evictedPages());
   }
 }

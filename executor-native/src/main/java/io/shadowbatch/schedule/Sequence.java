@@ -12,7 +12,7 @@ import java.util.List;
  *
  * <pre>
  *   tokens   [0 .. promptLength) prompt, [promptLength .. length) generated
- *   computed [0 .. computed) have keys and values; attached from others: [0 .. attached)
+ *   computed [0 .. computed) have keys and values
  * </pre>
  */
 public final class Sequence {
@@ -28,19 +28,29 @@ public final class Sequence {
 
   private final int id;
   private final Request request;
+  private final int feed;
   private int[] tokens;
   private int length;
   private int computed;
-  private int attached;
+  private int computedMost;
   private int attachedPages;
   private int cachedTokens = -1;
   private int preemptions;
   private State state = State.WAITING;
   private final List<PrefixIndex.Node> pages = new ArrayList<>();
 
+  /** Of the only feed. */
   public Sequence(int id, Request request) {
+    this(id, request, 0);
+  }
+
+  /**
+   * @param feed number of the stream that it came with, the oldest first
+   */
+  public Sequence(int id, Request request, int feed) {
     this.id = id;
     this.request = request;
+    this.feed = feed;
     this.tokens = request.tokens();
     this.length = tokens.length;
   }
@@ -51,6 +61,11 @@ public final class Sequence {
 
   public Request request() {
     return request;
+  }
+
+  /** Number of the stream that it came with, the oldest first. */
+  public int feed() {
+    return feed;
   }
 
   public State state() {
@@ -115,14 +130,13 @@ public final class Sequence {
     require(State.WAITING);
     state = State.RUNNING;
     computed = reused;
-    attached = reused;
     attachedPages = reusedPages;
     if (cachedTokens < 0) cachedTokens = Math.min(reused, promptLength());
   }
 
-  /** Tokens taken over from others at the latest start. */
-  int attached() {
-    return attached;
+  /** Tokens that had keys and values before it lost its memory, if it did. */
+  int computedMost() {
+    return computedMost;
   }
 
   /** {@code count} more tokens were computed. */
@@ -147,8 +161,8 @@ public final class Sequence {
   void preempted() {
     require(State.RUNNING);
     state = State.WAITING;
+    computedMost = Math.max(computedMost, computed);
     computed = 0;
-    attached = 0;
     attachedPages = 0;
     preemptions++;
   }

@@ -31,6 +31,7 @@ final class FakeRunner {
   private final Tensor values;
   private final Tensor out;
   final FullKvStore store;
+  private long computedRows;
 
   FakeRunner(int rows, int pages) {
     KvLayout layout = new KvLayout(KvCodec.F32, 1, 1, WIDTH);
@@ -46,6 +47,11 @@ final class FakeRunner {
 
   private Tensor floats() {
     return Tensor.of(kernels.allocate(4L * rows * WIDTH), DType.F32, rows, WIDTH);
+  }
+
+  /** Rows computed so far, each token as often as it was. */
+  long computedRows() {
+    return computedRows;
   }
 
   /** Computes a plan and checks every row's attention. */
@@ -66,6 +72,7 @@ final class FakeRunner {
         expected[n++] = sums[i];
       }
     }
+    computedRows += n;
     TokenBatch batch = new TokenBatch(n, tokens, positions, slices, new int[0]);
     store.attend(0, zero, zero, values, batch, out);
     float[] found = new float[WIDTH];
