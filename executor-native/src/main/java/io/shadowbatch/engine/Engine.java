@@ -78,12 +78,12 @@ public final class Engine implements AutoCloseable {
    * @throws io.shadowbatch.weights.ModelFileException if the model cannot be used
    */
   public static Engine open(EngineConfig config) throws IOException {
-    return open(config, scheduler -> {});
+    return open(config, Backend.open(config.backend(), config.threads()), scheduler -> {});
   }
 
-  /** The same with something that its thread does before each step, to disturb it. */
-  static Engine open(EngineConfig config, Consumer<Scheduler> beforeStep) throws IOException {
-    Kernels kernels = Backend.open(config.backend(), config.threads());
+  /** The same on kernels that it closes, with what its thread does before each step. */
+  static Engine open(EngineConfig config, Kernels kernels, Consumer<Scheduler> beforeStep)
+      throws IOException {
     try {
       PackOptions pack = PackOptions.standard().threads(config.threads());
       if (config.packFolder() != null) pack = pack.in(config.packFolder());

@@ -28,6 +28,7 @@ public final class KvPages implements AutoCloseable {
 
   /**
    * @param bytes limit for all pages; at least one page must fit
+   * @throws IllegalStateException if the memory of the first pages cannot be had
    */
   public KvPages(Kernels kernels, KvLayout layout, long bytes) {
     long count = bytes / layout.pageBytes();
@@ -43,6 +44,11 @@ public final class KvPages implements AutoCloseable {
     this.pages = new Tensor[limit];
     this.holders = new int[limit];
     this.slabs = new Storage[(limit + slabPages - 1) / slabPages];
+    if (!grow()) {
+      throw new IllegalStateException(
+          "kv memory: the machine has not even %d bytes left of %d; allow the process more"
+              .formatted((long) Math.min(slabPages, pages.length) * pageBytes, bytes));
+    }
   }
 
   /** Most pages; falls when memory turns out to be short. */

@@ -99,7 +99,7 @@ public final class Scheduler {
     return budget;
   }
 
-  /** What the next step computes; empty only if nothing is active that fits. */
+  /** What the next step computes; empty only if nothing is active or some are {@link #unfit}. */
   public StepPlan plan() {
     List<Piece> pieces = new ArrayList<>();
     planned.clear();
@@ -122,7 +122,7 @@ public final class Scheduler {
     // Who just lost its memory would take it back from those who need it to grow.
     if (!pressed || pieces.isEmpty()) left -= admitSome(left, pieces);
     if (!pressed) reservation.quietStep();
-    if (pieces.isEmpty() && active() > unfit().size()) {
+    if (pieces.isEmpty() && active() > 0 && unfit().isEmpty()) {
       throw new IllegalStateException(
           "nothing to compute: %d waiting, %d running, %s"
               .formatted(waiting.size(), running.size(), store.usage()));

@@ -1,7 +1,11 @@
 package io.shadowbatch.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.shadowbatch.kernels.Backend;
+import io.shadowbatch.kernels.FailingKernels;
+import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.model.Family;
@@ -9,7 +13,9 @@ import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.SamplingParams;
 import io.shadowbatch.schedule.PrefixReuse;
+import io.shadowbatch.schedule.Scheduler;
 import io.shadowbatch.schedule.SchedulerMetrics;
+import io.shadowbatch.schedule.Sequence;
 import io.shadowbatch.weights.QuantType;
 import io.shadowbatch.weights.TinyModels;
 import java.io.IOException;
@@ -21,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -61,6 +68,86 @@ class EngineSwitchesTest {
     }
   }
 
+  @Test
+  void answersAreTheSameBitsWhenEveryOtherStepTakesASequencesMemory() throws IOException {
+    System.out.println("seed " + SEED + " (-Dshadowbatch.test.seed)");
+    Random random = new Random(SEED);
+    List<Request> requests = requests(random);
+    EngineConfig config = config(Family.LLAMA, 600 * PAGE);
+    Map<Long, List<Integer>> expected = run(config, requests);
+    Kernels kernels = Backend.open("cpu", 2);
+    try (Engine engine = Engine.open(config, kernels, scheduler -> preempt(scheduler, random))) {
+      assertThat(tokens(engine, requests)).isEqualTo(expected);
+      SchedulerMetrics done = engine.metrics().scheduler();
+      System.out.println(done);
+      assertThat(done.preemptions()).isGreaterThan(done.steps() / 4);
+      assertThat(done.recomputedTokens()).isPositive();
+    }
+  }
+
+  /** Never the oldest, as the scheduler has it: something must advance. */
+  private static void preempt(Scheduler scheduler, Random random) {
+    List<Sequence> running = scheduler.running();
+    if (running.size() < 2 || random.nextBoolean()) return;
+    scheduler.preempt(running.get(1 + random.nextInt(running.size() - 1)));
+  }
+
+  @Test
+  void answersAreTheSameBitsWhenStepsRunOutOfMemory() throws IOException {
+    System.out.println("seed " + SEED + " (-Dshadowbatch.test.seed)");
+    Random random = new Random(SEED);
+    List<Request> requests = requests(random);
+    EngineConfig config = config(Family.LLAMA, 600 * PAGE);
+    Map<Long, List<Integer>> expected = run(config, requests);
+    AtomicInteger failures = new AtomicInteger();
+    Kernels kernels =
+        FailingKernels.over(
+            Backend.open("cpu", 2),
+            name -> name.equals("attend") && random.nextInt(20) == 0 && fails(failures));
+    try (Engine engine = Engine.open(config, kernels, scheduler -> {})) {
+      assertThat(tokens(engine, requests)).isEqualTo(expected);
+      assertThat(failures.get()).isGreaterThan(5);
+    }
+  }
+
+  private static boolean fails(AtomicInteger failures) {
+    failures.incrementAndGet();
+    return true;
+  }
+
+  @Test
+  void anEngineWithoutMemoryForItsFirstPagesDoesNotOpen() throws IOException {
+    EngineConfig config = config(Family.LLAMA, 1L << 30);
+    Kernels kernels = FailingKernels.over(Backend.open("cpu", 2), EngineSwitchesTest::isForPages);
+    assertThatThrownBy(() -> Engine.open(config, kernels, scheduler -> {}))
+        .hasMessageContaining("kv memory")
+        .hasMessageContaining("" + (1L << 30));
+  }
+
+  private static boolean isForPages(String operation) {
+    return operation.equals("allocate")
+        && StackWalker.getInstance()
+            .walk(frames -> frames.anyMatch(f -> f.getClassName().endsWith("KvPages")));
+  }
+
+  @Test
+  void anEngineThatCannotBeRelievedFailsAndSaysSo() throws IOException {
+    List<Request> requests = requests(new Random(SEED));
+    EngineConfig config = config(Family.LLAMA, 600 * PAGE);
+    Kernels kernels = FailingKernels.over(Backend.open("cpu", 2), "attend"::equals);
+    try (Engine engine = Engine.open(config, kernels, scheduler -> {})) {
+      Iterator<Completion> answers = engine.run(requests.iterator(), () -> false);
+      assertThatThrownBy(answers::next).hasMessageContaining("OutOfMemoryError");
+      assertThat(engine.alive()).isFalse();
+    }
+  }
+
+  private EngineConfig config(Family family, long kvBytes) throws IOException {
+    Path model = folder.resolve(family + ".gguf");
+    TinyModels.write(model, family, SEED, QuantType.Q8_0);
+    return new EngineConfig(model, "cpu", 2, kvBytes, 200, 0, KvCodec.INT8, folder);
+  }
+
   /** A tree: half of the prompts share 128 tokens, of which half share 50 more. */
   private static List<Request> requests(Random random) {
     SamplingParams params =
@@ -78,14 +165,8 @@ class EngineSwitchesTest {
 
   private static Map<Long, List<Integer>> run(EngineConfig config, List<Request> requests)
       throws IOException {
-    Map<Long, List<Integer>> tokens = new TreeMap<>();
     try (Engine engine = Engine.open(config)) {
-      Iterator<Completion> answers = engine.run(requests.iterator(), () -> false);
-      while (answers.hasNext()) {
-        Completion c = answers.next();
-        assertThat(c.error()).isNull();
-        tokens.put(c.id(), Arrays.stream(c.tokenIds()).boxed().toList());
-      }
+      Map<Long, List<Integer>> tokens = tokens(engine, requests);
       SchedulerMetrics done = engine.metrics().scheduler();
       if (config.prefixReuse() == PrefixReuse.OFF) {
         assertThat(done.reusedTokens()).isZero();
@@ -93,6 +174,17 @@ class EngineSwitchesTest {
       } else {
         assertThat(done.reusedTokens()).isPositive();
       }
+      return tokens;
+    }
+  }
+
+  private static Map<Long, List<Integer>> tokens(Engine engine, List<Request> requests) {
+    Map<Long, List<Integer>> tokens = new TreeMap<>();
+    Iterator<Completion> answers = engine.run(requests.iterator(), () -> false);
+    while (answers.hasNext()) {
+      Completion c = answers.next();
+      assertThat(c.error()).isNull();
+      tokens.put(c.id(), Arrays.stream(c.tokenIds()).boxed().toList());
     }
     return tokens;
   }

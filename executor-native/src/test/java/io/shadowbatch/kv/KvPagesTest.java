@@ -3,11 +3,10 @@ package io.shadowbatch.kv;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shadowbatch.kernels.Backend;
+import io.shadowbatch.kernels.FailingKernels;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -25,21 +24,9 @@ class KvPagesTest {
 
   /** Memory that is counted; slabs are mapped, and never touched. */
   private Kernels kernels() {
-    Kernels real = Backend.open("cpu", 1);
-    return (Kernels)
-        Proxy.newProxyInstance(
-            Kernels.class.getClassLoader(),
-            new Class<?>[] {Kernels.class},
-            (proxy, method, args) -> {
-              if (method.getName().equals("allocate")) {
-                if (slabsLeft.getAndDecrement() <= 0) throw new OutOfMemoryError("test");
-              }
-              try {
-                return method.invoke(real, args);
-              } catch (InvocationTargetException e) {
-                throw e.getCause();
-              }
-            });
+    return FailingKernels.over(
+        Backend.open("cpu", 1),
+        name -> name.equals("allocate") && slabsLeft.getAndDecrement() <= 0);
   }
 
   @Test

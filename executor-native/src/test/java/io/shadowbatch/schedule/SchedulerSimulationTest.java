@@ -3,14 +3,22 @@ package io.shadowbatch.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.shadowbatch.kv.KvStore;
+import io.shadowbatch.kv.KvUsage;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.SamplingParams;
+import java.lang.reflect.Proxy;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** Seeded workloads against the real scheduler, index and store, with a model of hashes. */
+@Timeout(300)
 class SchedulerSimulationTest {
   private static final int WORKLOADS = Integer.getInteger("simulations", 2000);
   private static final long SEED = Long.getLong("seed", 20261121);
@@ -108,6 +116,87 @@ class SchedulerSimulationTest {
     Scheduler scheduler = new Scheduler(runner.store, new OldestFeedPolicy(), 100);
     Sequence large = new Sequence(0, new Request(0, new int[100], greedy(29)));
     assertThatThrownBy(() -> scheduler.add(large)).hasMessageContaining("room for 128");
+  }
+
+  @Test
+  void sequencesThatFitNoLongerAreNamedAndTheOthersGoOn() {
+    FakeRunner runner = new FakeRunner(100, 10);
+    AtomicInteger pages = new AtomicInteger(10);
+    KvStore store = shrinking(runner.store, pages);
+    Scheduler scheduler = new Scheduler(store, new OldestFeedPolicy(), 100);
+    Sequence large = new Sequence(0, new Request(0, new int[300], greedy(20)));
+    Sequence small = new Sequence(1, new Request(1, new int[20], greedy(20)));
+    scheduler.add(large);
+    scheduler.add(small);
+    pages.set(3);
+    StepPlan plan = scheduler.plan();
+    assertThat(plan.pieces()).isEmpty();
+    assertThat(scheduler.unfit()).containsExactly(large);
+    scheduler.remove(large);
+    drain(scheduler, runner);
+    assertThat(small.generated()).isEqualTo(20);
+  }
+
+  /** The store, as if it had so many pages. */
+  private static KvStore shrinking(KvStore store, AtomicInteger pages) {
+    return (KvStore)
+        Proxy.newProxyInstance(
+            KvStore.class.getClassLoader(),
+            new Class<?>[] {KvStore.class},
+            (proxy, method, args) -> {
+              KvUsage usage = store.usage();
+              int left = pages.get() - (usage.pages() - usage.freePages());
+              return switch (method.getName()) {
+                case "usage" ->
+                    new KvUsage(pages.get(), left, usage.pageBytes(), usage.pageTokens(), 0);
+                case "reserve" ->
+                    usage.pagesFor((int) args[1]) <= left && (boolean) method.invoke(store, args);
+                default -> method.invoke(store, args);
+              };
+            });
+  }
+
+  @Test
+  void theOldestFeedGoesFirstAndANewerOneFillsItsTail() {
+    FakeRunner runner = new FakeRunner(64, 200);
+    Scheduler scheduler = new Scheduler(runner.store, new OldestFeedPolicy(), 64);
+    Random random = new Random(7);
+    for (int i = 0; i < 8; i++) {
+      int[] tokens = random.ints(32, 0, FakeRunner.VOCABULARY).toArray();
+      scheduler.add(new Sequence(i, new Request(i, tokens, greedy(4)), 1 - i % 2));
+    }
+    Set<Integer> admitted = new LinkedHashSet<>();
+    while (scheduler.active() > 0) {
+      StepPlan plan = scheduler.plan();
+      for (StepPlan.Piece piece : plan.pieces()) {
+        admitted.add(piece.sequence().id());
+      }
+      runner.compute(plan);
+      scheduler.computed(plan);
+      for (StepPlan.Piece piece : plan.pieces()) {
+        Sequence s = piece.sequence();
+        if (s.remaining() > 0) continue;
+        scheduler.append(s, 0);
+        if (s.generated() == 4) scheduler.finish(s);
+      }
+    }
+    assertThat(admitted).containsExactly(1, 3, 5, 7, 0, 2, 4, 6);
+  }
+
+  @Test
+  void admissionLeavesRoomForWhatFinishedSequencesTell() {
+    OutputLengths lengths = new OutputLengths();
+    Reservation reservation = new Reservation(lengths, 64);
+    Sequence s = new Sequence(0, new Request(0, new int[64], greedy(640)));
+    assertThat(lengths.remaining(s)).as("nothing is known").isEqualTo(128);
+    assertThat(reservation.pages(s)).as("half of it").isEqualTo(1);
+    for (int i = 0; i < 160; i++) lengths.finished(s.request(), 10 * (1 + i % 16));
+    assertThat(lengths.remaining(s)).as("70 % are not longer").isEqualTo(120);
+    for (int i = 0; i < 4; i++) reservation.preempted();
+    assertThat(reservation.pages(s)).as("all of it after preemptions").isEqualTo(2);
+    for (int i = 0; i < 50 * 300; i++) reservation.quietStep();
+    assertThat(lengths.remaining(s) * 0.1).isLessThan(64);
+    assertThat(reservation.pages(s)).as("a tenth in quiet times").isEqualTo(1);
   }
 
   private static void drain(Scheduler scheduler, FakeRunner runner) {
