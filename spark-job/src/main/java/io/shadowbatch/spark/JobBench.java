@@ -94,7 +94,8 @@ public final class JobBench {
 
   private static List<Prepared> prompts(JobPlan plan) {
     List<Prepared> prompts = new ArrayList<>();
-    for (Row row : PrefixOrdering.apply(plan.prepared(), plan.sharing(), 1).collectAsList()) {
+    for (Row row :
+        PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.planner(), 1).collectAsList()) {
       prompts.add(PreparedRows.read(row, plan.table().kept().size()));
     }
     return prompts;

@@ -31,6 +31,7 @@ public record JobConfig(
     long limit,
     int partitions,
     PrefixPlan prefixPlan,
+    Planner planner,
     Dedup dedup) {
 
   /** Where prompts are read. */
@@ -64,6 +65,12 @@ public record JobConfig(
   public enum PrefixPlan {
     ON,
     OFF
+  }
+
+  /** How the cuts between partitions are found. */
+  public enum Planner {
+    RANGE,
+    GLOBAL
   }
 
   /** Whether equal requests are computed once. */
@@ -156,6 +163,7 @@ public record JobConfig(
         s.whole(JobOptions.LIMIT),
         s.count(JobOptions.PARTITIONS),
         PrefixPlan.valueOf(upper(s, JobOptions.PREFIX_PLAN)),
+        Planner.valueOf(upper(s, JobOptions.PLANNER)),
         Dedup.valueOf(upper(s, JobOptions.DEDUP)));
   }
 

@@ -107,6 +107,13 @@ public final class JobOptions {
       of("partitions", "plan", WHOLE, "0", "tasks of the inference; 0: from rows and slots");
   static final JobOption PREFIX_PLAN =
       choice("prefix-plan", "plan", "on|off", "on", "bring prompts that begin alike together");
+  static final JobOption PLANNER =
+      choice(
+          "planner",
+          "plan",
+          "range|global",
+          "range",
+          "cuts of partitions: from a sample, or exact by one more sort without prompts");
   static final JobOption DEDUP =
       choice(
           "dedup", "plan", "auto|off", "auto", "compute equal requests once and copy the answer");
@@ -181,6 +188,7 @@ public final class JobOptions {
           IGNORE_EOS,
           PARTITIONS,
           PREFIX_PLAN,
+          PLANNER,
           DEDUP,
           ON_EXISTING,
           MAX_ERROR_RATE,

@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.spark.JobConfig.EngineChoice;
+import io.shadowbatch.spark.JobConfig.Planner;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.JobException.Exit;
 import io.shadowbatch.spark.PromptReader.Source;
@@ -25,6 +26,7 @@ record JobPlan(
     Dataset<Row> prepared,
     EngineChoice engine,
     Sharing sharing,
+    Planner planner,
     long rows,
     int slots,
     int partitions) {
@@ -54,9 +56,15 @@ record JobPlan(
         prepared,
         engine,
         sharing,
+        config.planner(),
         rows,
         slots,
         partitions(context, config, rows));
+  }
+
+  /** The prepared rows in their partitions, sorted; plans them now if there are several. */
+  Dataset<Row> ordered() {
+    return PrefixOrdering.apply(prepared, sharing, planner, partitions);
   }
 
   private static PromptTable table(SparkSession spark, JobConfig config, ModelCard model) {

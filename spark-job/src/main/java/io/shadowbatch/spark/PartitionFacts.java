@@ -1,18 +1,22 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.plan.PlanRow;
 import io.shadowbatch.plan.PlanRules;
 import io.shadowbatch.plan.PlanStatistics;
 import io.shadowbatch.plan.PrefixGroupPlanner;
 import io.shadowbatch.plan.PrefixSignature;
+import io.shadowbatch.plan.RowCost;
 import io.shadowbatch.plan.SortedPrompt;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.PreparedRows.Prepared;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.NoSuchElementException;
 import java.util.Set;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -25,7 +29,10 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
 
   private static final long serialVersionUID = 1L;
 
-  /** What is counted, in the order of the columns. */
+  /** Column in front of the facts: the index of the partition. */
+  static final String PARTITION = "partition";
+
+  /** What is counted, in the order of the columns; costs as {@link RowCost} has them. */
   enum Fact {
     ROWS,
     COMPLETIONS,
@@ -40,7 +47,8 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
     LARGEST_GROUP,
     COPIED_ROWS,
     COPIED_BYTES,
-    COPIED_NEW_TOKENS
+    COPIED_NEW_TOKENS,
+    COST
   }
 
   /** Facts of which the largest counts; the others add up. */
@@ -61,7 +69,7 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
   }
 
   static StructType schema() {
-    StructType schema = new StructType();
+    StructType schema = new StructType().add(PARTITION, DataTypes.IntegerType);
     for (Fact fact : Fact.values()) {
       schema = schema.add(fact.name().toLowerCase(Locale.ROOT), DataTypes.LongType);
     }
@@ -71,9 +79,21 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
   static Counts total(List<Row> partitions) {
     Counts total = new Counts();
     for (Row part : partitions) {
-      for (Fact fact : Fact.values()) total.add(fact, part.getLong(fact.ordinal()));
+      for (Fact fact : Fact.values()) total.add(fact, of(part, fact));
     }
     return total;
+  }
+
+  /** A fact of one partition. */
+  static long of(Row partition, Fact fact) {
+    return partition.getLong(1 + fact.ordinal());
+  }
+
+  /** Largest cost of a partition over the mean of them all; 1 if nothing costs anything. */
+  static double balance(List<Row> facts, int partitions) {
+    long[] costs = facts.stream().mapToLong(p -> of(p, Fact.COST)).toArray();
+    long total = Arrays.stream(costs).sum();
+    return total == 0 ? 1 : Arrays.stream(costs).max().getAsLong() * (double) partitions / total;
   }
 
   @Override
@@ -92,8 +112,9 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
       counts.add(Fact.GROUP_SAVED_BYTES, statistics.promptBytes() - statistics.plannedBytes());
       counts.add(Fact.LARGEST_GROUP, statistics.degreeMax());
     }
-    Object[] values = new Object[counts.values.length];
-    for (int i = 0; i < values.length; i++) values[i] = counts.values[i];
+    Object[] values = new Object[1 + counts.values.length];
+    values[0] = TaskContext.getPartitionId();
+    for (int i = 0; i < counts.values.length; i++) values[1 + i] = counts.values[i];
     return List.of(RowFactory.create(values)).iterator();
   }
 
@@ -103,6 +124,7 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
     private final Iterator<Row> rows;
     private final PartitionFacts task;
     private Prepared before;
+    private PlanRow plannedBefore;
     private Prepared ahead;
 
     Prompts(Iterator<Row> rows, PartitionFacts task) {
@@ -128,7 +150,8 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
       ahead = null;
       int length = row.prompt().length;
       long all = (long) length * row.samples();
-      int outputTokens = (int) RowParams.parsed(row.params()).get("max_tokens");
+      PlanRow planned = PlanColumns.of(row, task.sharing().rootBytes());
+      int outputTokens = planned.outputTokens();
       long newTokens = (long) row.samples() * outputTokens;
       counts.add(Fact.PROMPT_BYTES, all);
       counts.add(Fact.LONGEST_BYTES, length);
@@ -142,9 +165,11 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
         counts.add(Fact.COPIED_NEW_TOKENS, newTokens);
       }
       counts.add(Fact.SHARED_BYTES, copy ? all : all - length + shared(row));
+      counts.add(Fact.COST, task.sharing().cost().of(planned, plannedBefore));
       before = row;
-      long planned = task.sharing().plannedBytes(row.prompt());
-      return new SortedPrompt<>(row.signature(), planned, outputTokens, null);
+      plannedBefore = planned;
+      long bytes = task.sharing().plannedBytes(row.prompt());
+      return new SortedPrompt<>(row.signature(), bytes, outputTokens, null);
     }
 
     /** Bytes that a prompt shares with the one before, as far as signatures tell. */

@@ -36,13 +36,13 @@ public final class PlanReport {
     JobPlan plan = JobPlan.open(spark, config, RootSearch.ALWAYS);
     double bytesPerToken = bytesPerToken(plan);
     int context = plan.model().contextTokens();
-    Dataset<Row> ordered = PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.partitions());
+    Dataset<Row> ordered = plan.ordered();
     PartitionFacts task =
         new PartitionFacts(plan.table().kept().size(), bytesPerToken, context, plan.sharing());
     List<Row> parts =
         ordered.mapPartitions(task, Encoders.row(PartitionFacts.schema())).collectAsList();
     Map<String, Long> errors = errors(plan);
-    return described(plan, bytesPerToken, PartitionFacts.total(parts), errors);
+    return described(plan, bytesPerToken, parts, errors);
   }
 
   private static Map<String, Long> errors(JobPlan plan) {
@@ -81,8 +81,9 @@ public final class PlanReport {
   }
 
   private static Map<String, Object> described(
-      JobPlan plan, double bytesPerToken, Counts counts, Map<String, Long> errors) {
+      JobPlan plan, double bytesPerToken, List<Row> parts, Map<String, Long> errors) {
     Map<String, Object> map = new LinkedHashMap<>();
+    Counts counts = PartitionFacts.total(parts);
     long promptTokens = Math.round(counts.of(Fact.PROMPT_BYTES) / bytesPerToken);
     long reusable = Math.round(counts.of(Fact.SHARED_BYTES) / bytesPerToken);
     map.put("rows", counts.of(Fact.ROWS));
@@ -90,7 +91,7 @@ public final class PlanReport {
     map.put("error_rows", errors.values().stream().mapToLong(Long::longValue).sum());
     map.put("errors", errors);
     map.put("prompt_bytes", counts.of(Fact.PROMPT_BYTES));
-    map.put("bytes_per_token", Math.round(bytesPerToken * 100) / 100.0);
+    map.put("bytes_per_token", hundredths(bytesPerToken));
     map.put("prompt_tokens", promptTokens);
     map.put("reusable_tokens", reusable);
     map.put("computed_prompt_tokens", promptTokens - reusable);
@@ -111,8 +112,14 @@ public final class PlanReport {
     map.put("context_tokens", plan.model().contextTokens());
     map.put("partitions", plan.partitions());
     map.put("slots", plan.slots());
+    map.put("partitions_per_slot", hundredths((double) plan.partitions() / plan.slots()));
+    map.put("partition_balance", hundredths(PartitionFacts.balance(parts, plan.partitions())));
     map.putAll(memory(plan));
     return map;
+  }
+
+  private static double hundredths(double value) {
+    return Math.round(value * 100) / 100.0;
   }
 
   private static Map<String, Object> memory(JobPlan plan) {

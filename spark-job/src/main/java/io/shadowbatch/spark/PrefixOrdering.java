@@ -2,15 +2,17 @@ package io.shadowbatch.spark;
 
 import static org.apache.spark.sql.functions.col;
 
+import io.shadowbatch.plan.PartitionCuts;
 import io.shadowbatch.spark.JobConfig.Dedup;
+import io.shadowbatch.spark.JobConfig.Planner;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
 /**
- * Places prompts that begin alike next to each other: one range shuffle on the signature and a sort
- * within partitions; a single partition needs no shuffle. The number of partitions is always given,
- * so that Spark does not change it.
+ * Places prompts that begin alike next to each other: one shuffle into ranges of signatures that
+ * cost about the same, and a sort within partitions; a single partition needs no shuffle. The
+ * number of partitions is always given, so that Spark does not change it.
  */
 final class PrefixOrdering {
 
@@ -23,7 +25,9 @@ final class PrefixOrdering {
 
   private PrefixOrdering() {}
 
-  static Dataset<Row> apply(Dataset<Row> prepared, Sharing sharing, int partitions) {
+  /** The rows in their places. Several partitions take a pass over the rows at once, or two. */
+  static Dataset<Row> apply(
+      Dataset<Row> prepared, Sharing sharing, Planner planner, int partitions) {
     if (sharing.prefixes() == PrefixPlan.OFF) {
       Dataset<Row> placed =
           partitions == 1
@@ -37,8 +41,16 @@ final class PrefixOrdering {
     Dataset<Row> placed =
         partitions == 1
             ? prepared.coalesce(1)
-            : prepared.repartitionByRange(partitions, col(PreparedRows.SIGNATURE));
-    return placed.sortWithinPartitions(col(PreparedRows.SIGNATURE), col(PreparedRows.REQUEST_KEY));
+            : Placement.apply(prepared, cuts(prepared, sharing, planner, partitions));
+    return placed.sortWithinPartitions(PlanColumns.ORDER);
+  }
+
+  private static PartitionCuts cuts(
+      Dataset<Row> prepared, Sharing sharing, Planner planner, int partitions) {
+    return switch (planner) {
+      case RANGE -> RangeCuts.of(prepared, sharing, partitions);
+      case GLOBAL -> GlobalCuts.of(prepared, sharing, partitions);
+    };
   }
 
   /**

@@ -17,6 +17,7 @@ final class PreparedRows {
 
   static final String SIGNATURE = PromptTable.PREFIX + "signature";
   static final String REQUEST_KEY = PromptTable.PREFIX + "request_key";
+  static final String PARAMS = PromptTable.PREFIX + "params";
   static final String PROMPT_BYTES = PromptTable.PREFIX + "prompt_bytes";
   static final String SAMPLES = PromptTable.PREFIX + "samples";
   static final String ERROR_CODE = PromptTable.PREFIX + "error_code";
@@ -56,7 +57,7 @@ final class PreparedRows {
             .add(PromptTable.PREFIX + "request_id", StringType, true)
             .add(REQUEST_KEY, StringType, false)
             .add(PromptTable.PREFIX + "prompt", BinaryType, true)
-            .add(PromptTable.PREFIX + "params", StringType, true)
+            .add(PARAMS, StringType, true)
             .add(SIGNATURE, BinaryType, false)
             .add(SAMPLES, IntegerType, false)
             .add(PROMPT_BYTES, IntegerType, false)

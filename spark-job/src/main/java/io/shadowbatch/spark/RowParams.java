@@ -1,6 +1,8 @@
 package io.shadowbatch.spark;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -8,6 +10,7 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.SamplingParams;
 import io.shadowbatch.spark.JobConfig.UnknownParams;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -253,6 +256,19 @@ final class RowParams {
     Map<String, Object> params = new TreeMap<>();
     object(json).forEach((name, value) -> params.put(name, typed(name, value)));
     return params;
+  }
+
+  /** The most tokens of an answer, out of {@link #json}, for which the rest need not be read. */
+  static int maxTokens(String json) {
+    try (JsonParser parser = JSON.createParser(json)) {
+      while (parser.nextToken() != null) {
+        if (parser.currentToken() != JsonToken.FIELD_NAME) continue;
+        if (parser.currentName().equals("max_tokens")) return parser.nextIntValue(0);
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException("parameters are JSON of our own: " + json, e);
+    }
+    throw new IllegalStateException("parameters of our own name max_tokens: " + json);
   }
 
   /** A JSON object that a user wrote. */

@@ -107,7 +107,7 @@ public final class ShadowBatchJob {
             plan.sharing(),
             plan.table().kept().size(),
             raw);
-    Dataset<Row> ordered = PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.partitions());
+    Dataset<Row> ordered = plan.ordered();
     Dataset<Row> completions =
         ordered.mapPartitions(
             new InferenceTask(opener, task, counters),

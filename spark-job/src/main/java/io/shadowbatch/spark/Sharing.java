@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.plan.PinnedRoot;
+import io.shadowbatch.plan.RowCost;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import java.io.Serializable;
@@ -16,6 +17,11 @@ record Sharing(PrefixPlan prefixes, Dedup dedup, int rootBytes) implements Seria
 
   PinnedRoot root() {
     return PinnedRoot.before(rootBytes);
+  }
+
+  /** What rows cost in this job. */
+  RowCost cost() {
+    return RowCost.USUAL.withRepeated(dedup == Dedup.AUTO ? 0 : 1);
   }
 
   Sharing below(int newRootBytes) {

@@ -123,7 +123,7 @@ class InputScanTest {
     assertThat(plan.sharing().rootBytes()).isEqualTo(LARGE_BYTES);
     int kept = plan.table().kept().size();
     List<Row> parts =
-        PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.partitions())
+        plan.ordered()
             .selectExpr(
                 "spark_partition_id()", "doc", PreparedRows.SIGNATURE, PreparedRows.PROMPT_BYTES)
             .collectAsList();
@@ -152,7 +152,8 @@ class InputScanTest {
   }
 
   private static java.util.Iterator<Row> rows(JobPlan plan) {
-    return PrefixOrdering.apply(plan.prepared(), plan.sharing(), 1).toLocalIterator();
+    return PrefixOrdering.apply(plan.prepared(), plan.sharing(), plan.planner(), 1)
+        .toLocalIterator();
   }
 
   private static Dataset<Row> documents() {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,6 +33,29 @@ class PlanReportTest {
     long saved = (long) plan.get("tokens_saved_by_groups");
     assertThat(saved).isBetween(1L, (long) plan.get("reusable_tokens") + 1);
     assertThat(plan(input, "prefix-plan=off")).containsEntry("prefix_groups", 0L);
+  }
+
+  /** Goal: the plan says how even the partitions are, and how many each slot gets. */
+  @Test
+  void balanceIsKnownBeforeTheRun() throws IOException {
+    Path input = folder.resolve("prompts");
+    LocalSpark.spark()
+        .sql(
+            "select repeat(concat(id, ' words '), int(1 + id * id / 10)) as prompt from range(200)")
+        .write()
+        .parquet(input.toString());
+    assertThat(plan(input, "prefix-plan=on")).containsEntry("partition_balance", 1.0);
+    for (String planner : List.of("range", "global")) {
+      Settings settings =
+          LocalSpark.settings(
+              "model=" + LocalSpark.model(),
+              "input=" + input,
+              "partitions=5",
+              "planner=" + planner);
+      Map<String, Object> plan = PlanReport.of(LocalSpark.spark(), settings, Instant.EPOCH);
+      assertThat(plan).containsEntry("partitions_per_slot", 2.5);
+      assertThat((double) plan.get("partition_balance")).as(planner).isBetween(1.0, 1.1);
+    }
   }
 
   private static Map<String, Object> plan(Path input, String plan) throws IOException {

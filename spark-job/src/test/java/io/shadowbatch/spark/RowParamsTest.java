@@ -60,6 +60,9 @@ class RowParamsTest {
     Map<String, Object> b = merge(Map.of("temperature", "1.0", "top_k", "4"));
     assertThat(RowParams.json(a)).isEqualTo(RowParams.json(b));
     assertThat(RowParams.parsed(RowParams.json(a))).isEqualTo(a);
+    Map<String, Object> c =
+        merge(Map.of("max_tokens", 77, "stop", List.of("max_tokens", "{\"max_tokens\":1}")));
+    assertThat(RowParams.maxTokens(RowParams.json(c))).isEqualTo(77);
   }
 
   /** Goal: seeds depend on job seed and key only; the row's own seed wins. */

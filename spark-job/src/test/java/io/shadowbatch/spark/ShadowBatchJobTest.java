@@ -44,6 +44,9 @@ class ShadowBatchJobTest {
     assertThat(first).hasSize(120);
     assertThat(answers(input, common, "partitions=3")).isEqualTo(first);
     assertThat(answers(input, common, "partitions=7", "prefix-plan=off")).isEqualTo(first);
+    assertThat(answers(input, common, "partitions=7", "planner=range")).isEqualTo(first);
+    assertThat(answers(input, common, "partitions=2", "planner=global")).isEqualTo(first);
+    assertThat(answers(input, common, "partitions=5", "planner=global")).isEqualTo(first);
     assertThat(answers(input, common, "partitions=2", "seed=12")).isNotEqualTo(first);
   }
 

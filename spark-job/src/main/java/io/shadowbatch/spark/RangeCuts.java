@@ -1,0 +1,54 @@
+package io.shadowbatch.spark;
+
+import io.shadowbatch.plan.PartitionCuts;
+import io.shadowbatch.plan.RowSample;
+import io.shadowbatch.plan.RowSample.Sampled;
+import io.shadowbatch.plan.SampledCuts;
+import java.util.List;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+
+/** Cuts from one pass over the rows, which samples those of each partition of the input. */
+final class RangeCuts {
+
+  /** Sampled requests for each partition to cut. */
+  private static final int SAMPLES = 100;
+
+  private static final int SAMPLES_MAX = 1_000_000;
+
+  /** A smaller sample of a partition of the input says too little of what it stands for. */
+  private static final int PART_SAMPLES_MIN = 4;
+
+  private RangeCuts() {}
+
+  static PartitionCuts of(Dataset<Row> prepared, Sharing sharing, int partitions) {
+    int root = sharing.rootBytes();
+    int all = (int) Math.min(SAMPLES_MAX, (long) SAMPLES * partitions);
+    MapPartitionsFunction<Row, Row> task =
+        rows -> {
+          int parts = TaskContext.get().numPartitions();
+          RowSample sample = new RowSample(Math.max(PART_SAMPLES_MIN, (all + parts - 1) / parts));
+          while (rows.hasNext()) {
+            Row row = rows.next();
+            sample.add(row.getString(1), () -> PlanColumns.read(row, root));
+          }
+          return sample.rows().stream()
+              .map(s -> PlanColumns.row(s.row(), s.count(), s.share()))
+              .iterator();
+        };
+    StructType schema =
+        PlanColumns.schema()
+            .add("count", DataTypes.LongType, false)
+            .add("share", DataTypes.DoubleType, false);
+    List<Sampled> samples =
+        PlanColumns.of(prepared).mapPartitions(task, Encoders.row(schema)).collectAsList().stream()
+            .map(r -> new Sampled(PlanColumns.planRow(r), r.getLong(5), r.getDouble(6)))
+            .toList();
+    return SampledCuts.of(samples, sharing.cost(), partitions);
+  }
+}
