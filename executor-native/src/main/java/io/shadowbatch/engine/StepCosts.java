@@ -1,5 +1,7 @@
 package io.shadowbatch.engine;
 
+import java.io.Serializable;
+
 /**
  * What steps cost on a machine with a model, in seconds: so much for any step (its weights are read
  * once), for each token, for each row of logits, and for each pair of a token and one that it
@@ -13,7 +15,10 @@ package io.shadowbatch.engine;
  * @param lonePair of a pair whose keys one token reads
  */
 public record StepCosts(
-    double base, double token, double logit, double batchedPair, double lonePair) {
+    double base, double token, double logit, double batchedPair, double lonePair)
+    implements Serializable {
+
+  private static final long serialVersionUID = 1L;
 
   /**
    * What some steps do.

@@ -1,5 +1,7 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
@@ -26,6 +28,12 @@ interface CompletionSource {
 
   /** Most tokens of prompt and completion together. */
   int contextTokens();
+
+  /** What steps cost, for predictions. */
+  StepCosts costs();
+
+  /** What the engine has done since it was opened, for all its tasks. */
+  EngineMetrics metrics();
 
   /**
    * Completions in the order in which they finish. Requests are pulled as there is room, by the

@@ -2,13 +2,14 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.Engine;
 import io.shadowbatch.engine.EngineConfig;
+import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -31,9 +32,11 @@ final class ExecutorEngine implements CompletionSource {
 
   private final Engine engine;
   private final Tokenizer tokenizer;
+  private final StepCosts costs;
 
-  private ExecutorEngine(Engine engine) {
+  private ExecutorEngine(Engine engine, StepCosts costs) {
     this.engine = engine;
+    this.costs = costs;
     this.tokenizer = engine.tokenizer();
   }
 
@@ -52,22 +55,26 @@ final class ExecutorEngine implements CompletionSource {
   }
 
   private static ExecutorEngine open(ModelCard model, EngineChoice choice) {
-    Path path = ModelFiles.local(model.location());
-    EngineConfig config =
-        new EngineConfig(
-            path,
-            choice.backend(),
-            choice.threads(),
-            choice.kvBytes(),
-            choice.batchTokens(),
-            choice.contextTokens(),
-            choice.kvCodec(),
-            null);
     try {
-      return new ExecutorEngine(Engine.open(config));
+      // Before the engine takes its memory: the first on a kind of machine measures.
+      StepCosts costs = EngineCosts.here(model, choice);
+      return new ExecutorEngine(Engine.open(config(model, choice)), costs);
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw ModelReader.wrong(model.location(), e);
     }
+  }
+
+  /** What an engine of this host is opened with. */
+  static EngineConfig config(ModelCard model, EngineChoice choice) {
+    return new EngineConfig(
+        ModelFiles.local(model.location()),
+        choice.backend(),
+        choice.threads(),
+        choice.kvBytes(),
+        choice.batchTokens(),
+        choice.contextTokens(),
+        choice.kvCodec(),
+        null);
   }
 
   private static void closeAll() {
@@ -96,6 +103,16 @@ final class ExecutorEngine implements CompletionSource {
   @Override
   public int contextTokens() {
     return engine.contextTokens();
+  }
+
+  @Override
+  public StepCosts costs() {
+    return costs;
+  }
+
+  @Override
+  public EngineMetrics metrics() {
+    return engine.metrics();
   }
 
   @Override

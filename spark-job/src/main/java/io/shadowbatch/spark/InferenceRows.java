@@ -34,6 +34,7 @@ final class InferenceRows {
   private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
   private final ReadyRows ready = new ReadyRows();
   private final Repeats repeats;
+  private final PartitionRecord record;
   private Iterator<Completion> completions;
   private volatile boolean abandoned;
 
@@ -50,6 +51,12 @@ final class InferenceRows {
     this.counters = counters;
     this.output = new OutputRows(source, settings, attempt);
     this.repeats = new Repeats(settings.sharing().dedup(), ready);
+    this.record = new PartitionRecord(source, settings.sharing());
+  }
+
+  /** What the partition was predicted to take, and took, once all its rows have left. */
+  PartitionOutcome outcome(int partition, String executor) {
+    return record.end(partition, executor);
   }
 
   Iterator<Row> run(Iterator<Row> rows, BooleanSupplier cancelled) {
@@ -99,6 +106,7 @@ final class InferenceRows {
       return output.failed(asked, outcome.error());
     }
     counters.add(completion, asked.origin());
+    record.answered(completion, asked.origin());
     return output.completed(asked, completion);
   }
 
@@ -135,6 +143,7 @@ final class InferenceRows {
       Asked asked = Asked.of(row, settings.kept());
       sample = 0;
       current = null;
+      record.planned(prepared);
       if (prepared.error() != null) {
         ready.add(failed(asked, prepared.error()));
         return;
@@ -155,6 +164,7 @@ final class InferenceRows {
       Map<String, Object> values = RowParams.parsed(prepared.params());
       params = RowParams.sampling(values, Seeds.ofRow(values, settings.rows(), prepared.key()));
       int[] all = encode(new String(prepared.prompt(), StandardCharsets.UTF_8));
+      record.tokenized(prepared, all.length);
       tokens =
           PromptLengths.fit(
               all,

@@ -4,6 +4,7 @@ import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.spark.JobConfig.RowDefaults;
 import java.io.Serializable;
 import java.util.Iterator;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
@@ -52,6 +53,31 @@ record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCoun
       TaskCompletionListener ended = context -> inference.abandon();
       task.addTaskCompletionListener(ended);
     }
-    return completions;
+    return thenRecorded(completions, inference, task);
+  }
+
+  /** The rows, and behind the last of them the partition's outcome for the driver. */
+  private Iterator<Row> thenRecorded(
+      Iterator<Row> completions, InferenceRows inference, TaskContext task) {
+    return new Iterator<>() {
+      private boolean recorded;
+
+      @Override
+      public boolean hasNext() {
+        if (completions.hasNext()) return true;
+        if (!recorded) {
+          recorded = true;
+          int partition = task == null ? 0 : task.partitionId();
+          String executor = task == null ? "driver" : SparkEnv.get().executorId();
+          counters.partitions().add(inference.outcome(partition, executor));
+        }
+        return false;
+      }
+
+      @Override
+      public Row next() {
+        return completions.next();
+      }
+    };
   }
 }

@@ -29,6 +29,7 @@ record JobPlan(
     Planner planner,
     long rows,
     int slots,
+    int engines,
     int partitions) {
 
   /** Of a run. */
@@ -59,6 +60,7 @@ record JobPlan(
         config.planner(),
         rows,
         slots,
+        engines(context),
         partitions(context, config, rows));
   }
 
@@ -85,8 +87,12 @@ record JobPlan(
   private static int partitions(SparkContext context, JobConfig config, long rows) {
     if (config.partitions() > 0) return config.partitions();
     int slots = Math.max(1, context.defaultParallelism());
-    int engines = Math.max(1, slots / executorCores(context));
-    return PrefixOrdering.partitions(rows, slots, engines);
+    return PrefixOrdering.partitions(rows, slots, engines(context));
+  }
+
+  /** Executors, as far as Spark knows. */
+  private static int engines(SparkContext context) {
+    return Math.max(1, context.defaultParallelism() / executorCores(context));
   }
 
   /** What must be known of the rows before they are ordered, in one pass at most. */

@@ -2,31 +2,38 @@ package io.shadowbatch.spark;
 
 import static org.apache.spark.sql.functions.col;
 
-import io.shadowbatch.spark.PartitionFacts.Counts;
-import io.shadowbatch.spark.PartitionFacts.Fact;
+import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.spark.Forecast.Limits;
+import io.shadowbatch.spark.PlanFacts.Fact;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
 /**
- * What a run would do, from the input and the model's header: counts, estimated tokens and reuse,
- * and whether memory suffices. Runs no model.
+ * What a run would do, from the input, the model's header and the measured costs of steps: counts,
+ * estimated tokens and reuse, seconds, and whether memory suffices. Computes no completion.
  */
 public final class PlanReport {
 
   private static final int SAMPLE_ROWS = 64;
   private static final int SAMPLE_BYTES_MAX = 1 << 18;
+
+  /** Entry with what each partition is predicted to take. */
+  private static final String PARTITIONS = "partition_forecasts";
+
+  private static final int SHOWN = 8;
 
   private PlanReport() {}
 
@@ -35,14 +42,16 @@ public final class PlanReport {
     JobConfig config = JobConfig.of(settings, start);
     JobPlan plan = JobPlan.open(spark, config, RootSearch.ALWAYS);
     double bytesPerToken = bytesPerToken(plan);
-    int context = plan.model().contextTokens();
-    Dataset<Row> ordered = plan.ordered();
+    Limits limits = Limits.of(plan);
+    int tokensMax = (int) Math.min(plan.model().contextTokens(), limits.kvTokens());
     PartitionFacts task =
-        new PartitionFacts(plan.table().kept().size(), bytesPerToken, context, plan.sharing());
+        new PartitionFacts(plan.table().kept().size(), bytesPerToken, tokensMax, plan.sharing());
     List<Row> parts =
-        ordered.mapPartitions(task, Encoders.row(PartitionFacts.schema())).collectAsList();
-    Map<String, Long> errors = errors(plan);
-    return described(plan, bytesPerToken, parts, errors);
+        plan.ordered().mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
+    StepCosts costs = EngineCosts.ask(spark, plan);
+    Map<String, Object> map = described(plan, bytesPerToken, parts, errors(plan));
+    map.putAll(predicted(plan, costs, parts));
+    return map;
   }
 
   private static Map<String, Long> errors(JobPlan plan) {
@@ -83,9 +92,10 @@ public final class PlanReport {
   private static Map<String, Object> described(
       JobPlan plan, double bytesPerToken, List<Row> parts, Map<String, Long> errors) {
     Map<String, Object> map = new LinkedHashMap<>();
-    Counts counts = PartitionFacts.total(parts);
-    long promptTokens = Math.round(counts.of(Fact.PROMPT_BYTES) / bytesPerToken);
-    long reusable = Math.round(counts.of(Fact.SHARED_BYTES) / bytesPerToken);
+    PlanFacts counts = new PlanFacts();
+    for (Row part : parts) counts.add(PlanFacts.of(part));
+    long promptTokens = counts.of(Fact.PROMPT_TOKENS);
+    long computed = counts.of(Fact.COMPUTED_TOKENS);
     map.put("rows", counts.of(Fact.ROWS));
     map.put("completions", counts.of(Fact.COMPLETIONS));
     map.put("error_rows", errors.values().stream().mapToLong(Long::longValue).sum());
@@ -93,8 +103,8 @@ public final class PlanReport {
     map.put("prompt_bytes", counts.of(Fact.PROMPT_BYTES));
     map.put("bytes_per_token", hundredths(bytesPerToken));
     map.put("prompt_tokens", promptTokens);
-    map.put("reusable_tokens", reusable);
-    map.put("computed_prompt_tokens", promptTokens - reusable);
+    map.put("reusable_tokens", promptTokens - computed);
+    map.put("computed_prompt_tokens", computed);
     int root = plan.sharing().rootBytes();
     map.put("root_bytes", (long) root);
     map.put("root_tokens", Math.round(root / bytesPerToken));
@@ -106,16 +116,50 @@ public final class PlanReport {
     map.put("largest_prefix_group", counts.of(Fact.LARGEST_GROUP));
     map.put(
         "tokens_saved_by_groups", Math.round(counts.of(Fact.GROUP_SAVED_BYTES) / bytesPerToken));
-    map.put("completion_tokens_max", counts.of(Fact.NEW_TOKENS));
+    map.put("completion_tokens_max", counts.of(Fact.NEW_TOKENS_MAX));
     map.put("longest_prompt_tokens", Math.round(counts.of(Fact.LONGEST_BYTES) / bytesPerToken));
-    map.put("rows_that_look_too_long", counts.of(Fact.LONG_ROWS));
+    map.put("rows_that_will_not_fit", counts.of(Fact.LONG_ROWS));
     map.put("context_tokens", plan.model().contextTokens());
     map.put("partitions", plan.partitions());
     map.put("slots", plan.slots());
     map.put("partitions_per_slot", hundredths((double) plan.partitions() / plan.slots()));
-    map.put("partition_balance", hundredths(PartitionFacts.balance(parts, plan.partitions())));
+    map.put("partition_balance", hundredths(balance(parts, plan.partitions())));
     map.putAll(memory(plan));
     return map;
+  }
+
+  /** What the engines of an executor, all alike, are predicted to take. */
+  private static Map<String, Object> predicted(JobPlan plan, StepCosts costs, List<Row> parts) {
+    Forecast all = new Forecast(0, 0, 0, 0, 0, 0);
+    double[] engines = new double[plan.engines()];
+    List<Map<String, Object>> partitions = new ArrayList<>();
+    for (Row part : parts) {
+      Forecast one = Forecast.of(PlanFacts.of(part), costs, Limits.of(plan));
+      all = all.then(one);
+      // Spark starts partitions by number, each where a slot is free first.
+      Arrays.sort(engines);
+      engines[0] += one.seconds();
+      Map<String, Object> described = new LinkedHashMap<>();
+      described.put(PlanFacts.PARTITION, part.getInt(0));
+      described.putAll(one.described());
+      partitions.add(described);
+    }
+    Map<String, Object> map = new LinkedHashMap<>();
+    map.put("engines", plan.engines());
+    map.put("expected_completion_tokens", all.newTokens());
+    map.put("predicted_engine_seconds", hundredths(all.seconds()));
+    map.put("predicted_seconds", hundredths(Arrays.stream(engines).max().orElse(0)));
+    map.put("predicted_kv_bytes_peak", all.kvBytesPeak());
+    map.put("step_costs", RunForecast.described(costs));
+    map.put(PARTITIONS, partitions);
+    return map;
+  }
+
+  /** Largest cost of a partition over the mean of them all; 1 if nothing costs anything. */
+  static double balance(List<Row> parts, int partitions) {
+    long[] costs = parts.stream().mapToLong(p -> PlanFacts.of(p).of(Fact.COST)).toArray();
+    long total = Arrays.stream(costs).sum();
+    return total == 0 ? 1 : Arrays.stream(costs).max().getAsLong() * (double) partitions / total;
   }
 
   private static double hundredths(double value) {
@@ -153,10 +197,24 @@ public final class PlanReport {
     StringBuilder out = new StringBuilder();
     plan.forEach(
         (name, value) -> {
+          if (name.equals(PARTITIONS)) return;
           String shown =
               value instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + value;
           out.append(String.format("  %-28s %s%n", name.replace('_', ' '), shown));
         });
+    if (plan.get(PARTITIONS) instanceof List<?> partitions) out.append(table(partitions));
+    return out.toString();
+  }
+
+  /** The first partitions, which are the most expensive ones. */
+  private static String table(List<?> partitions) {
+    StringBuilder out = new StringBuilder();
+    for (Object partition : partitions.subList(0, Math.min(SHOWN, partitions.size()))) {
+      out.append("  ").append(partition.toString().replaceAll("[{}]", "")).append('\n');
+    }
+    if (partitions.size() > SHOWN) {
+      out.append("  .. and %,d more%n".formatted(partitions.size() - SHOWN));
+    }
     return out.toString();
   }
 }

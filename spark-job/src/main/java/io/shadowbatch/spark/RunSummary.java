@@ -13,6 +13,7 @@ import java.util.Map;
  * @param copiedRows rows whose answer was copied from an equal request
  * @param copiedTokens completion tokens of those rows
  * @param seconds of the whole job, from reading the input to the committed files
+ * @param forecast what was predicted, beside what came
  */
 public record RunSummary(
     String runId,
@@ -25,10 +26,12 @@ public record RunSummary(
     long completionTokens,
     long copiedRows,
     long copiedTokens,
-    double seconds) {
+    double seconds,
+    RunForecast forecast) {
 
   /** What the tasks counted; {@code begin} is the nano time at which the job began. */
-  static RunSummary of(TaskCounters counters, String runId, String output, long begin) {
+  static RunSummary of(
+      TaskCounters counters, Forecast.Limits limits, String runId, String output, long begin) {
     double seconds = (System.nanoTime() - begin) / 1e9;
     return new RunSummary(
         runId,
@@ -41,7 +44,8 @@ public record RunSummary(
         counters.newTokens().sum() + counters.copiedTokens().sum(),
         counters.copiedRows().sum(),
         counters.copiedTokens().sum(),
-        seconds);
+        seconds,
+        new RunForecast(counters.partitions().value(), limits));
   }
 
   /** Rows without a completion. */
@@ -90,11 +94,14 @@ public record RunSummary(
     finishes.forEach((reason, n) -> line(out, "  finished: " + reason, "%,d", n));
     line(out, "prompt tokens", "%,d", promptTokens);
     line(out, "  reused", "%,d (%.1f %%)", cachedTokens, reused);
-    line(out, "  computed", "%,d", promptTokens - cachedTokens);
+    long planned = forecast.computedTokens()[0];
+    line(out, "  computed", "%,d (%,d predicted)", promptTokens - cachedTokens, planned);
     long generated = completionTokens - copiedTokens;
     line(out, "new tokens", "%,d (%.1f a second)", generated, rate(generated));
     if (copiedTokens > 0) line(out, "  copied", "%,d besides", copiedTokens);
+    double[] engine = forecast.engineSeconds();
     line(out, "wall time", "%.1f s", seconds);
+    line(out, "  engine", "%.1f s (%.1f predicted)", engine[1], engine[0]);
     line(out, "output", "%s", output);
     return out.toString();
   }

@@ -91,7 +91,8 @@ public final class ShadowBatchJob {
               "reason", known.getMessage()));
       throw known;
     }
-    return finished(folder, RunSummary.of(counters, runId, output, begin));
+    Forecast.Limits limits = Forecast.Limits.of(plan);
+    return finished(folder, RunSummary.of(counters, limits, runId, output, begin));
   }
 
   private void infer(JobPlan plan, TaskCounters counters, String runId, String output) {
@@ -142,6 +143,7 @@ public final class ShadowBatchJob {
     status.put("started", start.toString());
     status.put("exit_code", withinBudget ? 0 : Exit.ERROR_BUDGET.code());
     folder.write("metrics.json", summary.described());
+    folder.write("forecast.json", summary.forecast().described());
     folder.write("status.json", status);
     Map<String, Object> manifest = new LinkedHashMap<>();
     manifest.put("schema_version", CompletionTable.SCHEMA_VERSION);

@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.spark.SparkContext;
+import org.apache.spark.util.CollectionAccumulator;
 import org.apache.spark.util.LongAccumulator;
 
 /**
@@ -19,6 +20,7 @@ import org.apache.spark.util.LongAccumulator;
  *
  * @param newTokens of completions that were computed
  * @param copiedTokens of completions that were copied from an equal request
+ * @param partitions what each was predicted to take, and took
  */
 record TaskCounters(
     LongAccumulator rows,
@@ -27,6 +29,7 @@ record TaskCounters(
     LongAccumulator newTokens,
     LongAccumulator copiedRows,
     LongAccumulator copiedTokens,
+    CollectionAccumulator<PartitionOutcome> partitions,
     Map<ErrorCode, LongAccumulator> errors,
     Map<FinishReason, LongAccumulator> finishes)
     implements Serializable {
@@ -46,6 +49,8 @@ record TaskCounters(
     for (FinishReason reason : FinishReason.values()) {
       finishes.put(reason, context.longAccumulator(PREFIX + "finish." + name(reason)));
     }
+    CollectionAccumulator<PartitionOutcome> partitions = new CollectionAccumulator<>();
+    context.register(partitions); // without a name: the web page would show each partition
     return new TaskCounters(
         context.longAccumulator(ROWS),
         context.longAccumulator(PROMPT_TOKENS),
@@ -53,6 +58,7 @@ record TaskCounters(
         context.longAccumulator(NEW_TOKENS),
         context.longAccumulator(PREFIX + "copied_rows"),
         context.longAccumulator(PREFIX + "copied_completion_tokens"),
+        partitions,
         errors,
         finishes);
   }

@@ -1,10 +1,13 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.FinishReason;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.RequestError;
+import io.shadowbatch.schedule.SchedulerMetrics;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -49,6 +52,16 @@ final class FakeModel implements CompletionSource {
     int[] tokens = new int[bytes.length];
     for (int i = 0; i < tokens.length; i++) tokens[i] = bytes[i];
     return tokens;
+  }
+
+  @Override
+  public StepCosts costs() {
+    return new StepCosts(1e-3, 1e-4, 0, 0, 0);
+  }
+
+  @Override
+  public EngineMetrics metrics() {
+    return new EngineMetrics(new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0), asked, 0, asked);
   }
 
   @Override

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.util.CollectionAccumulator;
 import org.apache.spark.util.LongAccumulator;
 
 /** Prepared rows with one kept column, and a partition of them through {@link InferenceRows}. */
@@ -48,7 +49,8 @@ final class PartitionRuns {
     for (FinishReason reason : FinishReason.values()) {
       finishes.put(reason, new LongAccumulator());
     }
-    return new TaskCounters(a[0], a[1], a[2], a[3], a[4], a[5], errors, finishes);
+    return new TaskCounters(
+        a[0], a[1], a[2], a[3], a[4], a[5], new CollectionAccumulator<>(), errors, finishes);
   }
 
   /** A row that asks for something; its kept column is made of its id. */

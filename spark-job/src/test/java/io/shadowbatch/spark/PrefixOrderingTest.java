@@ -7,6 +7,7 @@ import io.shadowbatch.plan.RowCost;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.Planner;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
+import io.shadowbatch.spark.PlanFacts.Fact;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -271,18 +272,16 @@ class PrefixOrderingTest {
     Dataset<Row> placed =
         PrefixOrdering.apply(prepared(rows, 3), COPIED, Planner.GLOBAL, 4).cache();
     PartitionFacts task = new PartitionFacts(1, 4, 512, COPIED);
-    List<Row> facts =
-        placed.mapPartitions(task, Encoders.row(PartitionFacts.schema())).collectAsList();
+    List<Row> facts = placed.mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
     List<List<Prepared>> parts = parts(placed, 4);
     assertThat(facts).hasSize(4);
     for (Row fact : facts) {
-      List<Prepared> part = parts.get(fact.<Integer>getAs(PartitionFacts.PARTITION));
-      assertThat(PartitionFacts.of(fact, PartitionFacts.Fact.ROWS)).isEqualTo(part.size());
-      assertThat(PartitionFacts.of(fact, PartitionFacts.Fact.COST))
-          .isEqualTo(cost(planRows(part), COPIED.cost()));
+      List<Prepared> part = parts.get(fact.<Integer>getAs(PlanFacts.PARTITION));
+      assertThat(PlanFacts.of(fact).of(Fact.ROWS)).isEqualTo(part.size());
+      assertThat(PlanFacts.of(fact).of(Fact.COST)).isEqualTo(cost(planRows(part), COPIED.cost()));
     }
-    assertThat(PartitionFacts.balance(facts, 4)).isEqualTo(balance(parts, COPIED.cost()));
-    assertThat(PartitionFacts.balance(List.of(), 4)).isEqualTo(1);
+    assertThat(PlanReport.balance(facts, 4)).isEqualTo(balance(parts, COPIED.cost()));
+    assertThat(PlanReport.balance(List.of(), 4)).isEqualTo(1);
     placed.unpersist();
   }
 }

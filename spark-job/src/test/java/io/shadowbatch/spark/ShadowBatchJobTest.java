@@ -2,9 +2,12 @@ package io.shadowbatch.spark;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.FinishReason;
 import io.shadowbatch.request.Request;
+import io.shadowbatch.schedule.SchedulerMetrics;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -268,6 +271,17 @@ class ShadowBatchJobTest {
     @Override
     public int[] encode(String prompt) {
       return prompt.getBytes(StandardCharsets.UTF_8).length == 0 ? new int[0] : new int[] {1};
+    }
+
+    @Override
+    public StepCosts costs() {
+      return new StepCosts(1e-3, 1e-4, 0, 0, 0);
+    }
+
+    @Override
+    public EngineMetrics metrics() {
+      var none = new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0);
+      return new EngineMetrics(none, CALLS.get(), 0, 0);
     }
 
     @Override
