@@ -109,6 +109,7 @@ public final class PlanReport {
     map.put("longest_prompt_tokens", Math.round(counts.of(Fact.LONGEST_BYTES) / bytesPerToken));
     map.put("rows_that_look_too_long", counts.of(Fact.LONG_ROWS));
     map.put("context_tokens", plan.model().contextTokens());
+    map.putAll(FieldPlan.described(plan.table()));
     map.put("partitions", plan.partitions());
     map.put("slots", plan.slots());
     map.putAll(memory(plan));
@@ -146,9 +147,13 @@ public final class PlanReport {
     StringBuilder out = new StringBuilder();
     plan.forEach(
         (name, value) -> {
-          String shown =
-              value instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + value;
-          out.append(String.format("  %-28s %s%n", name.replace('_', ' '), shown));
+          String label = name.replace('_', ' ');
+          for (Object item : value instanceof List<?> items ? items : List.of(value)) {
+            String shown =
+                item instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + item;
+            out.append(String.format("  %-28s %s%n", label, shown));
+            label = "";
+          }
         });
     return out.toString();
   }
