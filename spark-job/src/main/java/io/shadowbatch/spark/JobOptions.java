@@ -75,7 +75,7 @@ public final class JobOptions {
           "input",
           TEXT,
           null,
-          "columns written as a JSON object, comma-separated: at {fields} of the template, or last");
+          "columns as a JSON object at {fields} of the template or after it, comma-separated");
   static final JobOption FIELD_ORDER =
       choice(
           "field-order",

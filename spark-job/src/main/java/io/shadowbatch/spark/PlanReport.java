@@ -9,6 +9,7 @@ import io.shadowbatch.tokens.TokenizerException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -148,7 +149,8 @@ public final class PlanReport {
     plan.forEach(
         (name, value) -> {
           String label = name.replace('_', ' ');
-          for (Object item : value instanceof List<?> items ? items : List.of(value)) {
+          for (Object item :
+              value instanceof List<?> items ? items : Collections.singletonList(value)) {
             String shown =
                 item instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + item;
             out.append(String.format("  %-28s %s%n", label, shown));

@@ -40,7 +40,8 @@ class FieldPlanTest {
     Dataset<Row> rows =
         LocalSpark.spark()
             .sql(
-                "select cast(cast(id as string) as binary) as a, id * 7919 % 40000 as b, id * 7919 % 40000 * 3 as c,"
+                "select cast(cast(id as string) as binary) as a, id * 7919 % 40000 as b,"
+                    + " id * 7919 % 40000 * 3 as c,"
                     + " if(id % 10 = 0, null, id % 7) as d from range(60000)");
     PromptFields fields = PromptFields.given(List.of("a", "b", "c", "d"));
     List<List<Integer>> sets =

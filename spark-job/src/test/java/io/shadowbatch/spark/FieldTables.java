@@ -72,14 +72,22 @@ final class FieldTables {
     return facts;
   }
 
-  /** Bytes that sorted prompts share with the one before. */
-  static long shared(List<Row> rows, PromptFields fields) {
-    List<byte[]> texts =
-        new ArrayList<>(
-            rows.stream()
-                .map(r -> fields.text(r, 0).getBytes(StandardCharsets.UTF_8))
-                .sorted(Arrays::compareUnsigned)
-                .toList());
+  /** Each row's fields as they are written. */
+  static List<List<String>> lines(List<Row> rows, PromptFields fields) {
+    return rows.stream()
+        .map(row -> fields.order().stream().map(f -> fields.line(row, 0, f) + ",\n").toList())
+        .toList();
+  }
+
+  /** Bytes that sorted prompts share with the one before, their lines in that order. */
+  static long shared(List<List<String>> rows, List<Integer> order) {
+    List<byte[]> texts = new ArrayList<>();
+    for (List<String> lines : rows) {
+      StringBuilder text = new StringBuilder();
+      for (int field : order) text.append(lines.get(field));
+      texts.add(text.toString().getBytes(StandardCharsets.UTF_8));
+    }
+    texts.sort(Arrays::compareUnsigned);
     long shared = 0;
     for (int i = 1; i < texts.size(); i++) {
       int at = Arrays.mismatch(texts.get(i - 1), texts.get(i));
