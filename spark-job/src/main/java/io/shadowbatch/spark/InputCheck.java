@@ -34,6 +34,7 @@ public final class InputCheck {
     found.put("chat_template", plan.model().chatTemplate() == null ? "none" : "yes");
     found.put(
         "prompts_from", plan.table().reader().source().name().toLowerCase(java.util.Locale.ROOT));
+    found.putAll(FieldPlan.described(plan.table()));
     found.put("rows", plan.rows());
     found.put("rows_checked", checked);
     found.put("rows_with_errors", errors.values().stream().mapToLong(Long::longValue).sum());

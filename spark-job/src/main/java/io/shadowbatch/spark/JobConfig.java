@@ -9,10 +9,12 @@ import java.time.LocalDate;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * What a job was asked to do, typed and checked. Holds nothing that Spark or the model would have
@@ -40,6 +42,7 @@ public record JobConfig(
   /**
    * Which columns mean what; null where the user did not say.
    *
+   * @param fields columns written as one JSON object
    * @param keepCols columns to copy to the output, or null for all that are not used
    */
   public record Prompts(
@@ -47,10 +50,18 @@ public record JobConfig(
       String promptCol,
       String messagesCol,
       String template,
+      List<String> fields,
+      FieldOrder fieldOrder,
       String systemPrompt,
       String systemPromptCol,
       String paramsCol,
       List<String> keepCols) {}
+
+  /** In which order fields are written. */
+  public enum FieldOrder {
+    GIVEN,
+    AUTO
+  }
 
   /** Where completions are written. */
   public record Output(String path, OnExisting onExisting, double errorRateMax, boolean json) {}
@@ -169,15 +180,40 @@ public record JobConfig(
 
   private static Prompts prompts(Settings s) {
     String keep = s.text(JobOptions.KEEP_COLS);
+    List<String> fields = fields(s);
     return new Prompts(
         s.text(JobOptions.ID_COL),
         s.text(JobOptions.PROMPT_COL),
         s.text(JobOptions.MESSAGES_COL),
         s.text(JobOptions.PROMPT_TEMPLATE),
+        fields,
+        FieldOrder.valueOf(upper(s, JobOptions.FIELD_ORDER)),
         s.text(JobOptions.SYSTEM_PROMPT),
         s.text(JobOptions.SYSTEM_PROMPT_COL),
         s.text(JobOptions.PARAMS_COL),
         keep == null ? null : split(keep));
+  }
+
+  /** The fields, each once, that nothing else contradicts; null if there are none. */
+  private static List<String> fields(Settings s) {
+    String given = s.text(JobOptions.PROMPT_FIELDS);
+    if (given == null) {
+      if ("given".equals(s.text(JobOptions.FIELD_ORDER))) return null;
+      throw s.wrong(
+          JobOptions.FIELD_ORDER, "given, or --prompt-fields with the columns to order", "auto");
+    }
+    List<String> fields = split(given);
+    Set<String> names = new HashSet<>();
+    for (String name : fields) names.add(name.toLowerCase(Locale.ROOT));
+    if (fields.isEmpty() || names.size() < fields.size()) {
+      throw s.wrong(JobOptions.PROMPT_FIELDS, "at least one column, each once", given);
+    }
+    for (JobOption column : List.of(JobOptions.PROMPT_COL, JobOptions.MESSAGES_COL)) {
+      if (s.text(column) == null) continue;
+      throw s.wrong(
+          column, "none beside --prompt-fields, which make the user message", s.text(column));
+    }
+    return fields;
   }
 
   private static Output output(Settings s) {

@@ -69,6 +69,20 @@ public final class JobOptions {
           TEXT,
           null,
           "user message over columns, as in \"Sum up {body}\"");
+  static final JobOption PROMPT_FIELDS =
+      of(
+          "prompt-fields",
+          "input",
+          TEXT,
+          null,
+          "columns as a JSON object at {fields} of the template or after it, comma-separated");
+  static final JobOption FIELD_ORDER =
+      choice(
+          "field-order",
+          "input",
+          "given|auto",
+          "given",
+          "auto: the order of --prompt-fields that lets prompts share most");
   static final JobOption SYSTEM_PROMPT =
       of("system-prompt", "input", TEXT, null, "system message of messages and of the template");
   static final JobOption SYSTEM_PROMPT_COL =
@@ -163,6 +177,8 @@ public final class JobOptions {
           PROMPT_COL,
           MESSAGES_COL,
           PROMPT_TEMPLATE,
+          PROMPT_FIELDS,
+          FIELD_ORDER,
           SYSTEM_PROMPT,
           SYSTEM_PROMPT_COL,
           PARAMS_COL,

@@ -81,7 +81,7 @@ record JobPlan(
           "--model %s: has no chat template, which messages need; use --prompt-col with raw prompts"
               .formatted(model.location()));
     }
-    return table;
+    return FieldPlan.settle(table, config.prompts().fieldOrder());
   }
 
   private static int partitions(SparkContext context, JobConfig config, long rows) {

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -30,10 +31,8 @@ public final class PlanReport {
   private static final int SAMPLE_ROWS = 64;
   private static final int SAMPLE_BYTES_MAX = 1 << 18;
 
-  /** Entry with what each partition is predicted to take. */
-  private static final String PARTITIONS = "partition_forecasts";
-
-  private static final int SHOWN = 8;
+  /** Items of a list; of partitions the first are the most expensive ones. */
+  private static final int SHOWN = 16;
 
   private PlanReport() {}
 
@@ -120,6 +119,7 @@ public final class PlanReport {
     map.put("longest_prompt_tokens", Math.round(counts.of(Fact.LONGEST_BYTES) / bytesPerToken));
     map.put("rows_that_will_not_fit", counts.of(Fact.LONG_ROWS));
     map.put("context_tokens", plan.model().contextTokens());
+    map.putAll(FieldPlan.described(plan.table()));
     map.put("partitions", plan.partitions());
     map.put("slots", plan.slots());
     map.put("partitions_per_slot", hundredths((double) plan.partitions() / plan.slots()));
@@ -151,7 +151,7 @@ public final class PlanReport {
     map.put("predicted_seconds", hundredths(Arrays.stream(engines).max().orElse(0)));
     map.put("predicted_kv_bytes_peak", all.kvBytesPeak());
     map.put("step_costs", RunForecast.described(costs));
-    map.put(PARTITIONS, partitions);
+    map.put("partition_forecasts", partitions);
     return map;
   }
 
@@ -197,24 +197,17 @@ public final class PlanReport {
     StringBuilder out = new StringBuilder();
     plan.forEach(
         (name, value) -> {
-          if (name.equals(PARTITIONS)) return;
-          String shown =
-              value instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + value;
-          out.append(String.format("  %-28s %s%n", name.replace('_', ' '), shown));
+          String label = name.replace('_', ' ');
+          List<?> items = value instanceof List<?> list ? list : Collections.singletonList(value);
+          for (Object item : items.subList(0, Math.min(SHOWN, items.size()))) {
+            String shown =
+                item instanceof Long n ? String.format(Locale.ROOT, "%,d", n) : "" + item;
+            out.append(String.format("  %-28s %s%n", label, shown));
+            label = "";
+          }
+          int more = items.size() - SHOWN;
+          if (more > 0) out.append(String.format("  %-28s .. and %,d more%n", label, more));
         });
-    if (plan.get(PARTITIONS) instanceof List<?> partitions) out.append(table(partitions));
-    return out.toString();
-  }
-
-  /** The first partitions, which are the most expensive ones. */
-  private static String table(List<?> partitions) {
-    StringBuilder out = new StringBuilder();
-    for (Object partition : partitions.subList(0, Math.min(SHOWN, partitions.size()))) {
-      out.append("  ").append(partition.toString().replaceAll("[{}]", "")).append('\n');
-    }
-    if (partitions.size() > SHOWN) {
-      out.append("  .. and %,d more%n".formatted(partitions.size() - SHOWN));
-    }
     return out.toString();
   }
 }

@@ -14,10 +14,12 @@ import scala.jdk.javaapi.CollectionConverters;
  * with a row is thrown as its error.
  *
  * @param template or null
+ * @param fields what stands at the template's {fields}; or null
  * @param systemPrompt of all rows, or null
  * @param kept columns before those read here
  */
-record PromptReader(Source source, PromptTemplate template, String systemPrompt, int kept)
+record PromptReader(
+    Source source, PromptTemplate template, PromptFields fields, String systemPrompt, int kept)
     implements Serializable {
 
   static final String ID = PromptTable.PREFIX + "id";
@@ -32,6 +34,11 @@ record PromptReader(Source source, PromptTemplate template, String systemPrompt,
     PROMPT,
     MESSAGES,
     TEMPLATE
+  }
+
+  /** The same with its fields in another order. */
+  PromptReader with(PromptFields ordered) {
+    return new PromptReader(source, template, ordered, systemPrompt, kept);
   }
 
   /** The user's key, or null. */
@@ -49,7 +56,12 @@ record PromptReader(Source source, PromptTemplate template, String systemPrompt,
   String filled(Row row) {
     List<String> values = new ArrayList<>();
     for (int i = 0; i < template.columns().size(); i++) {
-      values.add(text(row, index(row, TEMPLATE + i), template.columns().get(i)));
+      String column = template.columns().get(i);
+      if (fields != null && column.equals(PromptTemplate.FIELDS)) {
+        values.add(fields.text(row, index(row, PromptFields.FIRST)));
+      } else {
+        values.add(text(row, index(row, TEMPLATE + i), column));
+      }
     }
     return template.fill(values);
   }

@@ -18,9 +18,11 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.BinaryType;
+import org.apache.spark.sql.types.BooleanType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.MapType;
+import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.sql.types.StringType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
@@ -32,8 +34,10 @@ import org.apache.spark.sql.types.StructType;
  * @param rows the columns to keep, then those that {@link PromptReader} reads
  * @param reader how to read them
  * @param kept the fields that pass through
+ * @param fields in which order fields are written; null if there are none
  */
-record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kept) {
+record PromptTable(
+    Dataset<Row> rows, PromptReader reader, List<StructField> kept, FieldPlan fields) {
 
   static final String PREFIX = "_shadowbatch_";
 
@@ -42,7 +46,12 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
     PromptTable prompts = new Columns(table.schema(), config.prompts()).select(table);
     if (config.limit() == 0) return prompts;
     int limit = (int) Math.min(config.limit(), Integer.MAX_VALUE);
-    return new PromptTable(prompts.rows.limit(limit), prompts.reader, prompts.kept);
+    return new PromptTable(prompts.rows.limit(limit), prompts.reader, prompts.kept, prompts.fields);
+  }
+
+  /** The same with the fields in another order. */
+  PromptTable with(FieldPlan ordered) {
+    return new PromptTable(rows, reader.with(ordered.fields()), kept, ordered);
   }
 
   private static Dataset<Row> load(SparkSession spark, JobConfig.Input input) {
@@ -73,8 +82,8 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
     PromptTable select(Dataset<Row> table) {
       String id = named(wanted.idCol(), "--id-col", "request_id", "custom_id", "id");
       if (id != null) add(PromptReader.ID, col(quoted(id)).cast(DataTypes.StringType), id);
-      PromptTemplate template =
-          wanted.template() == null ? null : PromptTemplate.parse(wanted.template());
+      PromptTemplate template = template();
+      PromptFields fields = wanted.fields() == null ? null : fields();
       Source source = source(template);
       String system = named(wanted.systemPromptCol(), "--system-prompt-col");
       if (source == Source.PROMPT && (system != null || wanted.systemPrompt() != null)) {
@@ -90,8 +99,33 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
       List<Column> all = new ArrayList<>();
       for (StructField field : kept) all.add(col(quoted(field.name())));
       all.addAll(selected);
-      PromptReader reader = new PromptReader(source, template, wanted.systemPrompt(), kept.size());
-      return new PromptTable(table.select(all.toArray(new Column[0])), reader, kept);
+      PromptReader reader =
+          new PromptReader(source, template, fields, wanted.systemPrompt(), kept.size());
+      FieldPlan plan = fields == null ? null : new FieldPlan(fields, null);
+      return new PromptTable(table.select(all.toArray(new Column[0])), reader, kept, plan);
+    }
+
+    private PromptTemplate template() {
+      if (wanted.fields() != null) return PromptTemplate.withFields(wanted.template());
+      return wanted.template() == null ? null : PromptTemplate.parse(wanted.template());
+    }
+
+    private PromptFields fields() {
+      String same = find(PromptTemplate.FIELDS);
+      if (same != null && PromptTemplate.mentionsFields(wanted.template())) {
+        throw new JobException(
+            Exit.INPUT,
+            "--prompt-template: {fields} is the place of --prompt-fields, but the input has a"
+                + " column %s; rename the column, or end the template where the fields go"
+                    .formatted(same));
+      }
+      List<String> names = new ArrayList<>();
+      for (String given : wanted.fields()) {
+        String name = named(given, "--prompt-fields");
+        selected.add(value(name).as(PromptFields.column(names.size())));
+        names.add(name);
+      }
+      return PromptFields.given(names);
     }
 
     private Source source(PromptTemplate template) {
@@ -100,6 +134,9 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
           throw oneSource("--prompt-template and a column are both given");
         }
         for (int i = 0; i < template.columns().size(); i++) {
+          if (wanted.fields() != null && template.columns().get(i).equals(PromptTemplate.FIELDS)) {
+            continue;
+          }
           String column = named(template.columns().get(i), "--prompt-template");
           Column value = col(quoted(column)).cast(DataTypes.StringType).cast(DataTypes.BinaryType);
           selected.add(value.as(PromptReader.TEMPLATE + i));
@@ -142,6 +179,17 @@ record PromptTable(Dataset<Row> rows, PromptReader reader, List<StructField> kep
         return col(quoted(name)).cast(DataTypes.BinaryType);
       }
       throw wrongType(name, "STRING or BINARY", "cast it, or name another with " + option);
+    }
+
+    private Column value(String name) {
+      DataType type = type(name);
+      if (type instanceof NumericType || type instanceof BooleanType) return col(quoted(name));
+      if (type instanceof ArrayType || type instanceof MapType || type instanceof StructType) {
+        throw wrongType(name, "text, a number, a truth value or a time", "cast it, as by to_json");
+      }
+      Column text =
+          type instanceof BinaryType ? col(quoted(name)) : col(quoted(name)).cast("string");
+      return text.cast(DataTypes.BinaryType);
     }
 
     private Column messages(String name) {

@@ -17,7 +17,44 @@ record PromptTemplate(List<String> texts, List<String> columns) implements Seria
     columns = new ArrayList<>(columns);
   }
 
+  /** Placeholder of the fields, where there are some. */
+  static final String FIELDS = "fields";
+
+  /** A template over columns, at least one. */
   static PromptTemplate parse(String source) {
+    PromptTemplate template = read(source);
+    if (template.columns.isEmpty()) {
+      throw wrong("names no column; write {name} where its value goes");
+    }
+    return template;
+  }
+
+  /**
+   * A template with a place for fields: at {fields}, else on a line after the text.
+   *
+   * @param source null for the fields alone
+   */
+  static PromptTemplate withFields(String source) {
+    PromptTemplate template = read(source == null ? "" : source);
+    if (template.hasFields()) return template;
+    List<String> texts = new ArrayList<>(template.texts);
+    List<String> columns = new ArrayList<>(template.columns);
+    if (source != null) texts.add(texts.remove(texts.size() - 1) + "\n");
+    texts.add("");
+    columns.add(FIELDS);
+    return new PromptTemplate(texts, columns);
+  }
+
+  /** Whether a template says itself where fields go. */
+  static boolean mentionsFields(String source) {
+    return source != null && read(source).hasFields();
+  }
+
+  private boolean hasFields() {
+    return columns.contains(FIELDS);
+  }
+
+  private static PromptTemplate read(String source) {
     List<String> texts = new ArrayList<>();
     List<String> columns = new ArrayList<>();
     StringBuilder text = new StringBuilder();
@@ -41,7 +78,6 @@ record PromptTemplate(List<String> texts, List<String> columns) implements Seria
       }
     }
     texts.add(text.toString());
-    if (columns.isEmpty()) throw wrong("names no column; write {name} where its value goes");
     return new PromptTemplate(texts, columns);
   }
 

@@ -92,7 +92,7 @@ public final class ShadowBatchJob {
       throw known;
     }
     Forecast.Limits limits = Forecast.Limits.of(plan);
-    return finished(folder, RunSummary.of(counters, limits, runId, output, begin));
+    return finished(folder, plan, RunSummary.of(counters, limits, runId, output, begin));
   }
 
   private void infer(JobPlan plan, TaskCounters counters, String runId, String output) {
@@ -136,7 +136,7 @@ public final class ShadowBatchJob {
             .formatted(config.output().path(), written, counted));
   }
 
-  private RunSummary finished(RunFolder folder, RunSummary summary) {
+  private RunSummary finished(RunFolder folder, JobPlan plan, RunSummary summary) {
     boolean withinBudget = summary.errorRate() <= config.output().errorRateMax();
     Map<String, Object> status = new LinkedHashMap<>();
     status.put("state", "finished");
@@ -151,6 +151,7 @@ public final class ShadowBatchJob {
     manifest.put("runs", List.of(summary.runId()));
     manifest.put("rows", summary.rows());
     manifest.put("rows_error", summary.errorRows());
+    manifest.putAll(FieldPlan.described(plan.table()));
     manifest.put("files", folder.parts());
     folder.writeManifest(manifest);
     return summary;
@@ -175,6 +176,7 @@ public final class ShadowBatchJob {
     chosen.put("kv_mode", "dense");
     chosen.put("context_tokens", plan.model().contextTokens());
     chosen.put("template_date", config.rows().clock().toString());
+    chosen.putAll(FieldPlan.described(plan.table()));
     Map<String, Object> model = new LinkedHashMap<>();
     model.put("location", plan.model().location());
     model.put("fingerprint", plan.model().fingerprint());

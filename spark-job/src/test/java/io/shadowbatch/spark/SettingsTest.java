@@ -84,6 +84,7 @@ class SettingsTest {
     assertExit(Exit.USAGE, "n=0", "n: expected 1..");
     assertExit(Exit.USAGE, "template-date=yesterday", "2026-01-31");
     assertExit(Exit.USAGE, "max-error-rate=2", "0..1");
+    assertExit(Exit.USAGE, "field-order=auto", "--prompt-fields");
   }
 
   /** Goal: every option has a name, a property and a line of its own. */
