@@ -31,7 +31,8 @@ class PlanReportTest {
         .containsEntry("rows_in_prefix_groups", 60L)
         .containsEntry("largest_prefix_group", 9L);
     long saved = (long) plan.get("tokens_saved_by_groups");
-    assertThat(saved).isBetween(1L, (long) plan.get("reusable_tokens") + 1);
+    long reusable = (long) plan.get("reusable_tokens");
+    assertThat(saved).as("but for rounding").isBetween(1L, reusable + reusable / 100);
     assertThat(plan(input, "prefix-plan=off")).containsEntry("prefix_groups", 0L);
   }
 

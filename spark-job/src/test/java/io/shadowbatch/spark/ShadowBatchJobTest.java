@@ -2,6 +2,8 @@ package io.shadowbatch.spark;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.shadowbatch.engine.EngineMetrics;
 import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
@@ -165,7 +167,34 @@ class ShadowBatchJobTest {
       assertThat(summary.promptTokens()).isEqualTo(usage.getLong(0));
       assertThat(summary.cachedTokens()).isPositive().isEqualTo(usage.getLong(1));
       assertThat(summary.completionTokens()).isEqualTo(usage.getLong(2));
+      checkForecast(output, summary, Integer.parseInt(partitions));
     }
+  }
+
+  /** The run folder holds what was predicted of each partition beside what came. */
+  private static void checkForecast(Path output, RunSummary summary, int partitions)
+      throws IOException {
+    JsonNode forecast;
+    try (var runs = Files.list(output.resolve("_shadowbatch/runs"))) {
+      Path file = runs.findFirst().orElseThrow().resolve("forecast.json");
+      forecast = new ObjectMapper().readTree(file.toFile());
+    }
+    assertThat(forecast.get("partitions")).hasSize(partitions);
+    JsonNode predicted = forecast.get("predicted");
+    JsonNode actual = forecast.get("actual");
+    long promptTokens = summary.promptTokens();
+    assertThat(actual.get("prompt_tokens").asLong()).isEqualTo(promptTokens);
+    assertThat(actual.get("computed_prompt_tokens").asLong())
+        .isEqualTo(promptTokens - summary.cachedTokens());
+    assertThat(predicted.get("prompt_tokens").asLong())
+        .as("after the first prompts, bytes tell tokens")
+        .isBetween(promptTokens / 2, 2 * promptTokens);
+    assertThat(predicted.get("completion_tokens").asLong())
+        .isGreaterThanOrEqualTo(summary.completionTokens() - summary.copiedTokens());
+    assertThat(predicted.get("engine_seconds").asDouble()).isPositive();
+    assertThat(actual.get("engine_seconds").asDouble()).isPositive();
+    assertThat(predicted.get("kv_bytes_peak").asLong()).isPositive();
+    assertThat(forecast.get("step_costs").get("token").asDouble()).isPositive();
   }
 
   private static Map<String, Long> counts(Dataset<Row> rows, String column) {
