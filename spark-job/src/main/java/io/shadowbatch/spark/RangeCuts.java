@@ -16,10 +16,13 @@ import org.apache.spark.sql.types.StructType;
 /** Cuts from one pass over the rows, which samples those of each partition of the input. */
 final class RangeCuts {
 
-  /** Sampled requests for each partition to cut. */
-  private static final int SAMPLES = 100;
+  /** Sampled requests for each partition to cut: its cost is known to about 6 %, as with Spark. */
+  private static final int SAMPLES = 300;
 
-  private static final int SAMPLES_MAX = 1_000_000;
+  /** Of all, which the driver holds; but each partition to cut needs some. */
+  private static final int SAMPLES_MAX = 400_000;
+
+  private static final int SAMPLES_MIN = 10;
 
   /** A smaller sample of a partition of the input says too little of what it stands for. */
   private static final int PART_SAMPLES_MIN = 4;
@@ -28,11 +31,12 @@ final class RangeCuts {
 
   static PartitionCuts of(Dataset<Row> prepared, Sharing sharing, int partitions) {
     int root = sharing.rootBytes();
-    int all = (int) Math.min(SAMPLES_MAX, (long) SAMPLES * partitions);
+    long wanted = Math.min(SAMPLES_MAX, (long) SAMPLES * partitions);
+    long all = Math.max(wanted, (long) SAMPLES_MIN * partitions);
     MapPartitionsFunction<Row, Row> task =
         rows -> {
-          int parts = TaskContext.get().numPartitions();
-          RowSample sample = new RowSample(Math.max(PART_SAMPLES_MIN, (all + parts - 1) / parts));
+          long part = all / TaskContext.get().numPartitions() + 1;
+          RowSample sample = new RowSample((int) Math.max(PART_SAMPLES_MIN, part));
           while (rows.hasNext()) {
             Row row = rows.next();
             sample.add(row.getString(1), () -> PlanColumns.read(row, root));

@@ -146,9 +146,7 @@ class PrefixOrderingTest {
             }
             assertThat(parts.get(i)).as(what).isSortedAccordingTo(PrefixOrderingTest::order);
             long cost = cost(planRows(parts.get(i)), COPIED.cost());
-            // The sample for two partitions leaves some rows out.
-            boolean estimated = planner == Planner.RANGE && partitions == 2;
-            if (!estimated) assertThat(cost).as(what).isLessThanOrEqualTo(longest);
+            assertThat(cost).as(what).isLessThanOrEqualTo(longest);
             longest = cost;
           }
           List<List<Prepared>> ranges = new ArrayList<>(parts);
