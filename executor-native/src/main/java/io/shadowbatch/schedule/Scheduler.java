@@ -30,6 +30,7 @@ public final class Scheduler {
   private final SchedulingPolicy policy;
   private final int budget;
   private final PrefixReuse reuse;
+  private final int sequencesMax;
   private final int pageTokens;
   private final int pagesMax;
   private final List<Sequence> waiting = new ArrayList<>();
@@ -46,17 +47,20 @@ public final class Scheduler {
    * @param budget most tokens of a step
    */
   public Scheduler(KvStore store, SchedulingPolicy policy, int budget) {
-    this(store, policy, budget, PrefixReuse.LRU);
+    this(store, policy, budget, PrefixReuse.LRU, 0);
   }
 
   /**
    * @param budget most tokens of a step
+   * @param sequencesMax most sequences that run at once; 0 for as many as memory and a step hold
    */
-  public Scheduler(KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse) {
+  public Scheduler(
+      KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse, int sequencesMax) {
     this.store = store;
     this.policy = policy;
     this.budget = budget;
     this.reuse = reuse;
+    this.sequencesMax = sequencesMax == 0 ? budget : Math.min(budget, sequencesMax);
     KvUsage usage = store.usage();
     this.pageTokens = usage.pageTokens();
     this.pagesMax = usage.pages();
@@ -122,7 +126,7 @@ public final class Scheduler {
   private int admitSome(int left, List<Piece> pieces) {
     int used = 0;
     int passed = 0;
-    while (used < left && passed < waiting.size() && running.size() < budget) {
+    while (used < left && passed < waiting.size() && running.size() < sequencesMax) {
       List<Sequence> rest = waiting().subList(passed, waiting.size());
       int next = passed + policy.next(new SchedulerView(rest, running(), available()));
       boolean first = pieces.isEmpty();
