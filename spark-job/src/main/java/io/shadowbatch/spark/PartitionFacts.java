@@ -104,6 +104,8 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
     private final PartitionFacts task;
     private Prepared before;
     private Prepared ahead;
+    private String params;
+    private int outputTokens;
 
     Prompts(Iterator<Row> rows, PartitionFacts task) {
       this.rows = rows;
@@ -128,7 +130,7 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
       ahead = null;
       int length = row.prompt().length;
       long all = (long) length * row.samples();
-      int outputTokens = (int) RowParams.parsed(row.params()).get("max_tokens");
+      int outputTokens = outputTokens(row.params());
       long newTokens = (long) row.samples() * outputTokens;
       counts.add(Fact.PROMPT_BYTES, all);
       counts.add(Fact.LONGEST_BYTES, length);
@@ -145,6 +147,15 @@ record PartitionFacts(int kept, double bytesPerToken, int context, Sharing shari
       before = row;
       long planned = task.sharing().plannedBytes(row.prompt());
       return new SortedPrompt<>(row.signature(), planned, outputTokens, null);
+    }
+
+    /** Most rows have the parameters of the one before. */
+    private int outputTokens(String json) {
+      if (!json.equals(params)) {
+        params = json;
+        outputTokens = (int) RowParams.parsed(json).get("max_tokens");
+      }
+      return outputTokens;
     }
 
     /** Bytes that a prompt shares with the one before, as far as signatures tell. */

@@ -41,7 +41,7 @@ public final class PlanningBench {
       defaults: all of the above; partitions 0: as a run chooses them
       """;
 
-  private static final int WARM_UP_ROWS = 30_000;
+  private static final int WARM_UP_ROWS = 100_000;
   private static final int WARM_UPS = 2;
 
   /** As Spark cuts files. */

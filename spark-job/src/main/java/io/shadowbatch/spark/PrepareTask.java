@@ -25,6 +25,10 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   private static final long serialVersionUID = 1L;
   private static final int KEY_BYTES = 16;
   private static final byte[] NOTHING = {};
+  private static final Params NO_PARAMS = new Params(null, 1);
+
+  /** A row's parameters, checked. */
+  private record Params(String json, int samples) {}
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
@@ -62,6 +66,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   /** Renders row after row. */
   final class Prompts {
     private final ChatRenderer renderer;
+    private Params jobs;
 
     private Prompts(ChatRenderer renderer) {
       this.renderer = renderer;
@@ -70,9 +75,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     /** A row's prompt, or null if the row has an error. */
     byte[] of(Row row) {
       try {
-        Map<String, Object> merged = params(row);
-        RowParams.samples(merged);
-        RowParams.sampling(merged, 0);
+        params(row);
         return prompt(row);
       } catch (RowException e) {
         return null;
@@ -81,15 +84,11 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
 
     private Prepared prepared(Row row) {
       String id = reader.id(row);
-      String params = null;
-      int samples = 1;
+      Params params = NO_PARAMS;
       byte[] prompt = null;
       RowException error = null;
       try {
-        Map<String, Object> merged = params(row);
-        samples = RowParams.samples(merged);
-        RowParams.sampling(merged, 0);
-        params = RowParams.json(merged);
+        params = params(row);
         prompt = prompt(row);
       } catch (RowException e) {
         error = e;
@@ -98,11 +97,24 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       byte[] hash = PrefixSignature.sha256(content);
       int root = Math.min(rootBytes, content.length);
       byte[] signature = error == null ? PrefixSignature.of(content, hash, root) : NOTHING;
-      return new Prepared(id, key(hash, params), prompt, params, signature, samples, error);
+      String key = key(hash, params.json);
+      return new Prepared(id, key, prompt, params.json, signature, params.samples, error);
     }
 
-    private Map<String, Object> params(Row row) {
-      return RowParams.merge(defaults.params(), reader.params(row), defaults.unknownParams());
+    /** Most rows have no parameters of their own: the job's are typed and written once. */
+    private Params params(Row row) {
+      Map<String, ?> own = reader.params(row);
+      if (!own.isEmpty()) return merged(own);
+      if (jobs == null) jobs = merged(own);
+      return jobs;
+    }
+
+    private Params merged(Map<String, ?> own) {
+      Map<String, Object> merged =
+          RowParams.merge(defaults.params(), own, defaults.unknownParams());
+      int samples = RowParams.samples(merged);
+      RowParams.sampling(merged, 0);
+      return new Params(RowParams.json(merged), samples);
     }
 
     private byte[] prompt(Row row) {
