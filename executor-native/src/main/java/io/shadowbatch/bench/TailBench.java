@@ -56,7 +56,8 @@ public final class TailBench {
       TL: groups of 16 prompts of 128 shared + 16 own tokens, outputs lognormal of mean 24, at most
       96, end token ignored, cut into tasks of 32, 128 and 512 prompts that one or two slots feed to
       one engine. Prints makespan over ideal, medians of the rounds: 1 is an engine that is never
-      short of work; cpu is the same of CPU time, for busy machines. Two slots with tasks of 512 should stay below 1.10.
+      short of work; cpu is the same of CPU time, for busy machines. Two slots with tasks of 512
+      should stay below 1.10. A round computes 250,000 tokens.
 
       defaults: rounds 1, threads 2, batch-tokens 256
       """;
@@ -73,7 +74,7 @@ public final class TailBench {
    */
   record Case(int taskPrompts, int slots, int prompts) {}
 
-  /** In all 47 tokens a prompt, with the ideal's 250,000 a round. */
+  /** With 47 tokens to compute a prompt, and the ideal's prompts, 250,000 tokens a round. */
   private static final List<Case> CASES =
       List.of(
           new Case(32, 1, 256),
@@ -315,7 +316,8 @@ public final class TailBench {
     double[] ratios = sorted(runs, Run::ratio);
     return String.format(
         Locale.ROOT,
-        "{\"workload\": \"TL\", \"task_prompts\": %d, \"slots\": %d, \"prompts\": %d, \"tasks\": %d,"
+        "{\"workload\": \"TL\", \"task_prompts\": %d, \"slots\": %d, \"prompts\": %d,"
+            + " \"tasks\": %d,"
             + " \"tokens\": %d, \"rounds\": %d, \"makespan_s\": %.4f, \"ideal_s\": %.4f,"
             + " \"ratio\": %.4f, \"ratio_min\": %.4f, \"ratio_max\": %.4f,"
             + " \"cpu_ratio\": %.4f}",

@@ -56,7 +56,7 @@ public final class PlanningBench {
   private final int bytes;
   private final String seed;
 
-  private PlanningBench(SparkSession spark, Map<String, List<String>> options) {
+  PlanningBench(SparkSession spark, Map<String, List<String>> options) {
     this.spark = spark;
     this.given = new LinkedHashMap<>(options);
     this.bytes = (int) Long.parseLong(taken("prompt-bytes", "1200"));

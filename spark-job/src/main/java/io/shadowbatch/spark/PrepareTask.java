@@ -6,6 +6,7 @@ import io.shadowbatch.spark.JobConfig.RowDefaults;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import io.shadowbatch.spark.PromptReader.Source;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
@@ -25,10 +26,13 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   private static final long serialVersionUID = 1L;
   private static final int KEY_BYTES = 16;
   private static final byte[] NOTHING = {};
-  private static final Params NO_PARAMS = new Params(null, 1);
 
-  /** A row's parameters, checked. */
-  private record Params(String json, int samples) {}
+  /**
+   * A row's parameters, checked.
+   *
+   * @param keyTail what the request key is made of besides the prompt
+   */
+  private record Params(String json, int samples, byte[] keyTail) {}
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
@@ -66,6 +70,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   /** Renders row after row. */
   final class Prompts {
     private final ChatRenderer renderer;
+    private final Params none = keyed(null, 1);
     private Params jobs;
 
     private Prompts(ChatRenderer renderer) {
@@ -84,7 +89,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
 
     private Prepared prepared(Row row) {
       String id = reader.id(row);
-      Params params = NO_PARAMS;
+      Params params = none;
       byte[] prompt = null;
       RowException error = null;
       try {
@@ -97,7 +102,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       byte[] hash = PrefixSignature.sha256(content);
       int root = Math.min(rootBytes, content.length);
       byte[] signature = error == null ? PrefixSignature.of(content, hash, root) : NOTHING;
-      String key = key(hash, params.json);
+      String key = key(hash, params.keyTail);
       return new Prepared(id, key, prompt, params.json, signature, params.samples, error);
     }
 
@@ -114,7 +119,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
           RowParams.merge(defaults.params(), own, defaults.unknownParams());
       int samples = RowParams.samples(merged);
       RowParams.sampling(merged, 0);
-      return new Params(RowParams.json(merged), samples);
+      return keyed(RowParams.json(merged), samples);
     }
 
     private byte[] prompt(Row row) {
@@ -132,12 +137,14 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     }
   }
 
+  private Params keyed(String json, int samples) {
+    String tail = "\n" + json + "\n" + model.fingerprint();
+    return new Params(json, samples, tail.getBytes(StandardCharsets.UTF_8));
+  }
+
   /** Names what is asked: prompt, parameters and model, whatever the row's place or id. */
-  private String key(byte[] promptHash, String params) {
-    String rest = "\n" + params + "\n" + model.fingerprint();
-    byte[] tail = rest.getBytes(StandardCharsets.UTF_8);
-    byte[] all = new byte[promptHash.length + tail.length];
-    System.arraycopy(promptHash, 0, all, 0, promptHash.length);
+  private static String key(byte[] promptHash, byte[] tail) {
+    byte[] all = Arrays.copyOf(promptHash, promptHash.length + tail.length);
     System.arraycopy(tail, 0, all, promptHash.length, tail.length);
     return HexFormat.of().formatHex(PrefixSignature.sha256(all), 0, KEY_BYTES);
   }
