@@ -60,7 +60,7 @@ public final class Scheduler {
     this.policy = policy;
     this.budget = budget;
     this.reuse = reuse;
-    this.sequencesMax = sequencesMax == 0 ? budget : Math.min(budget, sequencesMax);
+    this.sequencesMax = sequencesMax == 0 ? Integer.MAX_VALUE : sequencesMax;
     KvUsage usage = store.usage();
     this.pageTokens = usage.pageTokens();
     this.pagesMax = usage.pages();
@@ -126,7 +126,8 @@ public final class Scheduler {
   private int admitSome(int left, List<Piece> pieces) {
     int used = 0;
     int passed = 0;
-    while (used < left && passed < waiting.size() && running.size() < sequencesMax) {
+    int most = Math.min(budget, sequencesMax);
+    while (used < left && passed < waiting.size() && running.size() < most) {
       List<Sequence> rest = waiting().subList(passed, waiting.size());
       int next = passed + policy.next(new SchedulerView(rest, running(), available()));
       boolean first = pieces.isEmpty();

@@ -110,7 +110,7 @@ class SchedulerSimulationTest {
   @Test
   void capLimitsWhatRunsAndLosesNobody() {
     FakeRunner runner = new FakeRunner(100, 200);
-    Scheduler scheduler = new Scheduler(runner.store, new FifoPolicy(), 100, PrefixReuse.LRU, 3);
+    Scheduler scheduler = new Scheduler(runner.store, view -> 0, 100, PrefixReuse.LRU, 3);
     for (int i = 0; i < 10; i++) {
       scheduler.add(new Sequence(i, new Request(i, new int[] {i, 1, 2}, greedy(5))));
     }
