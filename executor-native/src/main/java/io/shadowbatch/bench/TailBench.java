@@ -142,14 +142,13 @@ public final class TailBench {
       throw new IllegalArgumentException("--model FILE is needed\n" + USAGE);
     }
     Path model = Path.of(options.remove("--model"));
-    int rounds = Integer.parseInt(options.getOrDefault("--rounds", "1"));
-    int threads = Integer.parseInt(options.getOrDefault("--threads", "2"));
-    int batch = Integer.parseInt(options.getOrDefault("--batch-tokens", "256"));
-    long seed = Long.parseLong(options.getOrDefault("--seed", "7"));
-    String file = options.get("--out");
-    List.of("--rounds", "--threads", "--batch-tokens", "--seed", "--out").forEach(options::remove);
-    if (!options.isEmpty() || rounds < 1) {
-      throw new IllegalArgumentException("wrong: " + options + ", rounds " + rounds + "\n" + USAGE);
+    int rounds = number(options, "--rounds", 1);
+    int threads = number(options, "--threads", 2);
+    int batch = number(options, "--batch-tokens", 256);
+    int seed = number(options, "--seed", 7);
+    String file = options.remove("--out");
+    if (!options.isEmpty()) {
+      throw new IllegalArgumentException("no such options: " + options + "\n" + USAGE);
     }
     EngineConfig config = new EngineConfig(model, "cpu", threads, 1L << 30, batch, 0, null, null);
     int vocabulary;
@@ -162,6 +161,14 @@ public final class TailBench {
     List<String> lines = bench.table(CASES, rounds, System.out);
     if (file != null) Files.write(Path.of(file), lines);
     lines.forEach(System.out::println);
+  }
+
+  private static int number(Map<String, String> options, String name, int initial) {
+    String text = options.remove(name);
+    if (text == null) return initial;
+    if (text.matches("[1-9]\\d{0,8}")) return Integer.parseInt(text);
+    throw new IllegalArgumentException(
+        "%s: expected a whole number above 0, got %s".formatted(name, text));
   }
 
   /** Measures and prints a table; a line of JSON for each case. */

@@ -57,6 +57,8 @@ final class BenchCommand {
       }
     } catch (JobException e) {
       throw e;
+    } catch (IllegalArgumentException e) { // what the benchmarks of the engine say of options
+      throw new JobException(Exit.USAGE, "bench " + all.get(0) + ": " + e.getMessage());
     } catch (Exception e) {
       throw new JobException(Exit.UNEXPECTED, "bench: " + e.getMessage(), e);
     }

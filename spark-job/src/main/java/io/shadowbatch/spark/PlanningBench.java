@@ -1,5 +1,6 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.spark.JobException.Exit;
 import io.shadowbatch.spark.PartitionFacts.Counts;
 import io.shadowbatch.spark.PartitionFacts.Fact;
 import java.lang.management.ManagementFactory;
@@ -48,6 +49,7 @@ public final class PlanningBench {
   private static final long SLICE_BYTES = 128L << 20;
 
   private static final double BYTES_PER_TOKEN = 4;
+  private static final int BYTES_MAX = 1 << 24;
   private static final long CLEANER_MILLIS = 300;
   private static final Instant NOW = Instant.EPOCH;
 
@@ -59,7 +61,7 @@ public final class PlanningBench {
   PlanningBench(SparkSession spark, Map<String, List<String>> options) {
     this.spark = spark;
     this.given = new LinkedHashMap<>(options);
-    this.bytes = (int) Long.parseLong(taken("prompt-bytes", "1200"));
+    this.bytes = (int) Math.min(BYTES_MAX, number("prompt-bytes", taken("prompt-bytes", "1200")));
     this.seed = taken("seed", "7");
   }
 
@@ -104,15 +106,26 @@ public final class PlanningBench {
       options.put(args[i].replaceFirst("^--", ""), List.of(args[i + 1]));
     }
     if (!options.containsKey("model") || args.length % 2 != 0) {
-      throw new IllegalArgumentException("--model is needed\n" + USAGE);
+      throw new JobException(Exit.USAGE, "bench plan: --model is needed\n" + USAGE);
     }
     String rows = options.getOrDefault("rows", List.of("100000,1000000")).get(0);
-    int threads = Integer.parseInt(options.getOrDefault("threads", List.of("2")).get(0));
+    int threads = (int) number("threads", options.getOrDefault("threads", List.of("2")).get(0));
     options.keySet().removeAll(List.of("rows", "threads"));
-    long[] sizes = Stream.of(rows.split(",")).mapToLong(Long::parseLong).toArray();
+    long[] sizes = Stream.of(rows.split(",")).mapToLong(n -> number("rows", n)).toArray();
     try (Session session = Session.local(threads)) {
       new PlanningBench(session.spark(), options).table(sizes);
     }
+  }
+
+  private static long number(String option, String text) {
+    try {
+      long number = Long.parseLong(text.strip());
+      if (number > 0) return number;
+    } catch (NumberFormatException e) {
+      // said below, with the option's name
+    }
+    throw new JobException(
+        Exit.USAGE, "--%s: expected a whole number above 0, got %s".formatted(option, text));
   }
 
   private String taken(String name, String initial) {
