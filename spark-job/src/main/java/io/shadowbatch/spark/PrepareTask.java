@@ -80,7 +80,8 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     /** A row's prompt, or null if the row has an error. */
     byte[] of(Row row) {
       try {
-        params(row);
+        Map<String, ?> own = reader.params(row);
+        if (!own.isEmpty()) checked(merged(own));
         return prompt(row);
       } catch (RowException e) {
         return null;
@@ -93,7 +94,15 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       byte[] prompt = null;
       RowException error = null;
       try {
-        params = params(row);
+        Map<String, ?> own = reader.params(row);
+        if (own.isEmpty()) {
+          params = jobs();
+        } else {
+          Map<String, Object> merged = merged(own);
+          // a row whose other parameters are wrong still has as many errors as it wanted answers
+          params = keyed(null, RowParams.samples(merged));
+          params = checked(merged);
+        }
         prompt = prompt(row);
       } catch (RowException e) {
         error = e;
@@ -107,16 +116,16 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     }
 
     /** Most rows have no parameters of their own: the job's are typed and written once. */
-    private Params params(Row row) {
-      Map<String, ?> own = reader.params(row);
-      if (!own.isEmpty()) return merged(own);
-      if (jobs == null) jobs = merged(own);
+    private Params jobs() {
+      if (jobs == null) jobs = checked(merged(Map.of()));
       return jobs;
     }
 
-    private Params merged(Map<String, ?> own) {
-      Map<String, Object> merged =
-          RowParams.merge(defaults.params(), own, defaults.unknownParams());
+    private Map<String, Object> merged(Map<String, ?> own) {
+      return RowParams.merge(defaults.params(), own, defaults.unknownParams());
+    }
+
+    private Params checked(Map<String, Object> merged) {
       int samples = RowParams.samples(merged);
       RowParams.sampling(merged, 0);
       return keyed(RowParams.json(merged), samples);
