@@ -40,18 +40,20 @@ public final class WorkloadBench {
         UQ             32 of 288 that share nothing
         DUP            32 of 288, each twice; duplicates are computed as far as reuse does not help:
                        leaving them out is the job's business, not the engine's
-      Greedy, end token ignored, token ids uniform random from the seed. TL (tails of tasks) and PL
-      (laws of planning) need Spark and are not here.
+      Greedy, end token ignored, token ids uniform random from the seed. The suite's other two have
+      commands of their own: TL (tails of tasks) is bench tails, PL (planning) bench plan.
 
       baselines (all by default):
         NONE        no prefix reuse, requests shuffled
         LRU_RANDOM  prefixes reused, shuffled
-        LRU_SORTED  prefixes reused, depth-first order
+        CAPPED      prefixes reused, depth-first order, at most 16 requests at a time
+        LRU_SORTED  the same, limited by memory only
         SHARED      the same, and rows that read the same page go through it together (the default)
 
       defaults: rounds 3, threads 2, batch-tokens 256, kv-tokens 0: 1 GiB for keys and values, which
       is room for all but MB. The expected ratios are of a simulation with room for 5k tokens
-      (--kv-tokens 5120), 16 requests at a time and steps of 64 tokens.
+      (--kv-tokens 5120), at most 16 requests at a time, where dropping that cap changed nothing,
+      and steps of 64 tokens.
       """;
 
   private final EngineConfig config;

@@ -36,14 +36,21 @@ record WorkloadRun(
   /** Shorter than a page, so that it leaves no prefix behind. */
   private static final Prompt WARM_UP = new Prompt(new int[32], 2);
 
+  /** An engine whose code ran once, without prefixes. */
+  static Engine open(EngineConfig config) throws IOException {
+    Engine engine = Engine.open(config);
+    answer(engine, List.of(WARM_UP), List.of(0), new int[1][]);
+    return engine;
+  }
+
   /** Runs the prompts in some order on an engine of their own, so that none finds a prefix. */
   static WorkloadRun of(EngineConfig config, List<Prompt> prompts, List<Integer> order)
       throws IOException {
-    try (Engine engine = Engine.open(config)) {
-      answers(engine, List.of(WARM_UP), List.of(0));
+    try (Engine engine = open(config)) {
+      int[][] answers = new int[prompts.size()][];
       EngineMetrics before = engine.metrics();
       long t0 = System.nanoTime();
-      int answers = answers(engine, prompts, order);
+      answer(engine, prompts, order, answers);
       double seconds = (System.nanoTime() - t0) / 1e9;
       EngineMetrics after = engine.metrics();
       return new WorkloadRun(
@@ -53,17 +60,19 @@ record WorkloadRun(
           after.scheduler().steps() - before.scheduler().steps(),
           after.kvBytesPeak(),
           after.scheduler().preemptions() - before.scheduler().preemptions(),
-          answers);
+          Arrays.deepHashCode(answers));
     }
   }
 
-  private static int answers(Engine engine, List<Prompt> prompts, List<Integer> order) {
+  /**
+   * Feeds some of the prompts to an engine and waits for their answers.
+   *
+   * @param order indices of those prompts
+   * @param answers to be filled with generated tokens, by prompt
+   */
+  static void answer(Engine engine, List<Prompt> prompts, List<Integer> order, int[][] answers) {
     List<Request> requests = new ArrayList<>();
-    for (int i : order) {
-      Prompt p = prompts.get(i);
-      requests.add(new Request(i, p.tokens(), params(p.outputs())));
-    }
-    int[][] answers = new int[prompts.size()][];
+    for (int i : order) requests.add(request(i, prompts.get(i)));
     Iterator<Completion> completions = engine.run(requests.iterator(), () -> false);
     while (completions.hasNext()) {
       Completion c = completions.next();
@@ -75,10 +84,14 @@ record WorkloadRun(
       }
       answers[(int) c.id()] = c.tokenIds();
     }
-    return Arrays.deepHashCode(answers);
   }
 
-  private static SamplingParams params(int out) {
-    return new SamplingParams(out, out, 0, 1, 0, 0, 0, List.of(), List.of(), 0, 0, 1, -1, true);
+  /** Greedy, end token ignored, so that exactly the prompt's outputs are generated. */
+  static Request request(int id, Prompt prompt) {
+    int out = prompt.outputs();
+    return new Request(
+        id,
+        prompt.tokens(),
+        new SamplingParams(out, out, 0, 1, 0, 0, 0, List.of(), List.of(), 0, 0, 1, -1, true));
   }
 }

@@ -63,6 +63,23 @@ final class Workloads {
     return new Workload(id, List.copyOf(w.prompts), id.equals("MB") ? 5 * 1024 : 0);
   }
 
+  /**
+   * Prompts of {@link TailBench} in depth-first order, as tasks cut them: groups of 16 with 128
+   * shared and 16 own tokens; outputs lognormal with mean 24 and sigma 0.8, 1..96.
+   */
+  static List<Prompt> tails(int count, long seed, int vocabulary) {
+    Workloads w = new Workloads(seed, vocabulary);
+    double sigma = 0.8;
+    double mu = Math.log(24) - sigma * sigma / 2;
+    int[] prefix = {};
+    for (int i = 0; i < count; i++) {
+      if (i % 16 == 0) prefix = w.tokens(128);
+      long outputs = Math.round(Math.exp(mu + sigma * w.random.nextGaussian()));
+      w.prompt((int) Math.max(1, Math.min(96, outputs)), prefix, w.tokens(16));
+    }
+    return w.prompts;
+  }
+
   private int[] tokens(int count) {
     return random.ints(count, IDS_FROM, vocabulary).toArray();
   }

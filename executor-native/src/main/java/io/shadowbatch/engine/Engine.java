@@ -67,7 +67,11 @@ public final class Engine implements AutoCloseable {
     this.stepper = Stepper.of(config, kernels, model, contextTokens);
     this.scheduler =
         new Scheduler(
-            stepper.store(), new OldestFeedPolicy(), stepper.batchTokens(), config.prefixReuse());
+            stepper.store(),
+            new OldestFeedPolicy(),
+            stepper.batchTokens(),
+            config.prefixReuse(),
+            config.sequencesMax());
     this.endTokens = Set.copyOf(spec.text().eosIds());
     thread.setDaemon(true);
   }

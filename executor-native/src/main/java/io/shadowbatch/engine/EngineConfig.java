@@ -20,6 +20,7 @@ import java.nio.file.Path;
  *     default
  * @param prefixReuse whether prompts take over the beginnings that others computed
  * @param prefixAttention how steps read pages that several sequences hold
+ * @param sequencesMax most sequences that run at once; 0 for as many as memory and a step hold
  */
 public record EngineConfig(
     Path model,
@@ -31,18 +32,20 @@ public record EngineConfig(
     KvCodec kvCodec,
     Path packFolder,
     PrefixReuse prefixReuse,
-    PrefixAttention prefixAttention) {
+    PrefixAttention prefixAttention,
+    int sequencesMax) {
 
   public EngineConfig {
     if (threads < 1
         || threads > 1024
         || kvBytes < 1
         || (batchTokens != 0 && batchTokens < 16)
-        || contextTokens < 0) {
+        || contextTokens < 0
+        || sequencesMax < 0) {
       throw new IllegalArgumentException(
           ("engine: threads %d (1..1024), kvBytes %d, batchTokens %d (0, or 16 or more),"
-                  + " contextTokens %d")
-              .formatted(threads, kvBytes, batchTokens, contextTokens));
+                  + " contextTokens %d, sequencesMax %d (0 or more)")
+              .formatted(threads, kvBytes, batchTokens, contextTokens, sequencesMax));
     }
   }
 
@@ -66,7 +69,8 @@ public record EngineConfig(
         kvCodec,
         packFolder,
         PrefixReuse.PLANNED,
-        PrefixAttention.SHARED);
+        PrefixAttention.SHARED,
+        0);
   }
 
   /** The same with other switches, for comparisons: answers do not depend on them. */
@@ -81,7 +85,8 @@ public record EngineConfig(
         kvCodec,
         packFolder,
         reuse,
-        attention);
+        attention,
+        sequencesMax);
   }
 
   /** The same with other memory for keys and values. */
@@ -96,7 +101,24 @@ public record EngineConfig(
         kvCodec,
         packFolder,
         prefixReuse,
-        prefixAttention);
+        prefixAttention,
+        sequencesMax);
+  }
+
+  /** The same with a cap on running sequences, as engines have that do not count memory only. */
+  public EngineConfig withSequencesMax(int most) {
+    return new EngineConfig(
+        model,
+        backend,
+        threads,
+        kvBytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        prefixReuse,
+        prefixAttention,
+        most);
   }
 
   /** The CPU backend with the defaults of the job. */

@@ -30,6 +30,7 @@ public final class Scheduler {
   private final SchedulingPolicy policy;
   private final OutputLengths lengths = new OutputLengths();
   private final Reservation reservation;
+  private final int sequencesMax;
   private final List<Sequence> waiting = new ArrayList<>();
   private final List<Sequence> running = new ArrayList<>(); // by feed, then admission
   private final Map<Integer, Integer> planned = new HashMap<>();
@@ -42,18 +43,21 @@ public final class Scheduler {
    * @param budget most tokens of a step
    */
   public Scheduler(KvStore store, SchedulingPolicy policy, int budget) {
-    this(store, policy, budget, PrefixReuse.PLANNED);
+    this(store, policy, budget, PrefixReuse.PLANNED, 0);
   }
 
   /**
    * @param budget most tokens of a step
+   * @param sequencesMax most sequences that run at once; 0 for as many as memory and a step hold
    */
-  public Scheduler(KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse) {
+  public Scheduler(
+      KvStore store, SchedulingPolicy policy, int budget, PrefixReuse reuse, int sequencesMax) {
     this.store = store;
     this.memory = new SequenceMemory(store, reuse);
     this.policy = policy;
     this.budget = budget;
     this.reservation = new Reservation(lengths, memory.pageTokens());
+    this.sequencesMax = sequencesMax == 0 ? Integer.MAX_VALUE : sequencesMax;
   }
 
   /** Most tokens, prompt and completion together, that one sequence may hold; may fall. */
@@ -136,7 +140,7 @@ public final class Scheduler {
     List<Sequence> passed = new ArrayList<>();
     int used = 0;
     bound = Bound.TOKENS;
-    while (used < left && running.size() < budget) {
+    while (used < left && running.size() < Math.min(budget, sequencesMax)) {
       if (waiting.isEmpty()) {
         bound = passed.isEmpty() ? Bound.REQUESTS : Bound.COMING_PAGES;
         break;

@@ -111,6 +111,22 @@ class SchedulerSimulationTest {
   }
 
   @Test
+  void capLimitsWhatRunsAndLosesNobody() {
+    FakeRunner runner = new FakeRunner(100, 200);
+    Scheduler scheduler = new Scheduler(runner.store, view -> 0, 100, PrefixReuse.LRU, 3);
+    for (int i = 0; i < 10; i++) {
+      scheduler.add(new Sequence(i, new Request(i, new int[] {i, 1, 2}, greedy(5))));
+    }
+    int most = 0;
+    while (scheduler.active() > 0) {
+      step(scheduler, runner);
+      most = Math.max(most, scheduler.running().size());
+    }
+    assertThat(most).isEqualTo(3);
+    assertThat(scheduler.metrics().decodeTokens()).isEqualTo(10 * 4);
+  }
+
+  @Test
   void sequenceThatCanNeverFitIsRefused() {
     FakeRunner runner = new FakeRunner(100, 2);
     Scheduler scheduler = new Scheduler(runner.store, new OldestFeedPolicy(), 100);
@@ -200,16 +216,18 @@ class SchedulerSimulationTest {
   }
 
   private static void drain(Scheduler scheduler, FakeRunner runner) {
-    while (scheduler.active() > 0) {
-      StepPlan plan = scheduler.plan();
-      runner.compute(plan);
-      scheduler.computed(plan);
-      for (StepPlan.Piece piece : plan.pieces()) {
-        Sequence s = piece.sequence();
-        if (s.remaining() > 0) continue;
-        scheduler.append(s, FakeRunner.next(s.tokens(), s.length()));
-        if (s.generated() == s.request().params().maxTokens()) scheduler.remove(s);
-      }
+    while (scheduler.active() > 0) step(scheduler, runner);
+  }
+
+  private static void step(Scheduler scheduler, FakeRunner runner) {
+    StepPlan plan = scheduler.plan();
+    runner.compute(plan);
+    scheduler.computed(plan);
+    for (StepPlan.Piece piece : plan.pieces()) {
+      Sequence s = piece.sequence();
+      if (s.remaining() > 0) continue;
+      scheduler.append(s, FakeRunner.next(s.tokens(), s.length()));
+      if (s.generated() == s.request().params().maxTokens()) scheduler.remove(s);
     }
   }
 

@@ -44,7 +44,7 @@ final class Simulation {
     memoryFails = random.nextInt(8) == 0;
     runner = new FakeRunner(budget, pages);
     PrefixReuse reuse = PrefixReuse.values()[random.nextInt(PrefixReuse.values().length)];
-    scheduler = new Scheduler(runner.store, new OldestFeedPolicy(), budget, reuse);
+    scheduler = new Scheduler(runner.store, new OldestFeedPolicy(), budget, reuse, 0);
     int count = 1 + random.nextInt(12);
     int feeds = 1 + random.nextInt(3);
     List<int[]> prompts = new ArrayList<>();

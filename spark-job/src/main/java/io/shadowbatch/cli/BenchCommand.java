@@ -2,11 +2,13 @@ package io.shadowbatch.cli;
 
 import io.shadowbatch.bench.EngineBench;
 import io.shadowbatch.bench.KernelBench;
+import io.shadowbatch.bench.TailBench;
 import io.shadowbatch.bench.WorkloadBench;
 import io.shadowbatch.cli.ShadowBatch.Command;
 import io.shadowbatch.spark.JobBench;
 import io.shadowbatch.spark.JobException;
 import io.shadowbatch.spark.JobException.Exit;
+import io.shadowbatch.spark.PlanningBench;
 import java.util.List;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -22,15 +24,16 @@ final class BenchCommand {
     spec.parser().unmatchedOptionsArePositionalParams(true);
     spec.usageMessage()
         .description(
-            "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing;"
-                + " bench workloads --help) or job (all of it); the rest goes to it.");
+            "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing),"
+                + " tails (of tasks that feed an engine), plan (all of the job before inference) or"
+                + " job (all of it); the rest goes to it, as --help does to the three in between.");
     spec.addPositional(
         PositionalParamSpec.builder()
             .index("0..*")
             .arity("1..*")
             .type(List.class)
             .auxiliaryTypes(String.class)
-            .paramLabel("kernels|engine|workloads|job [option..]")
+            .paramLabel("kernels|engine|workloads|tails|plan|job [option..]")
             .build());
     return spec;
   }
@@ -43,13 +46,19 @@ final class BenchCommand {
         case "kernels" -> KernelBench.main(rest);
         case "engine" -> EngineBench.main(rest);
         case "workloads" -> WorkloadBench.main(rest);
+        case "tails" -> TailBench.main(rest);
+        case "plan" -> PlanningBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->
             throw new JobException(
-                Exit.USAGE, "bench: expected kernels, engine, workloads or job, got " + all.get(0));
+                Exit.USAGE,
+                "bench: expected kernels, engine, workloads, tails, plan or job, got "
+                    + all.get(0));
       }
     } catch (JobException e) {
       throw e;
+    } catch (IllegalArgumentException e) { // what the benchmarks of the engine say of options
+      throw new JobException(Exit.USAGE, "bench " + all.get(0) + ": " + e.getMessage());
     } catch (Exception e) {
       throw new JobException(Exit.UNEXPECTED, "bench: " + e.getMessage(), e);
     }

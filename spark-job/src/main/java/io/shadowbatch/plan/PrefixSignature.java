@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.HexFormat;
 
 /**
  * Sort key of a prompt: chained hashes of its leading blocks, then a hash of the whole.
@@ -25,6 +26,11 @@ public final class PrefixSignature {
   private static final int WHOLE_BYTES = 16;
   private static final int BLOCK_BYTES = 256;
   private static final int[] BLOCK_ENDS = blockEnds();
+
+  /** Looking it up costs as much as hashing a short prompt. */
+  private static final ThreadLocal<MessageDigest> SHA_256 =
+      ThreadLocal.withInitial(PrefixSignature::newSha256);
+
   private static final VarHandle LONGS =
       MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
 
@@ -60,6 +66,16 @@ public final class PrefixSignature {
    * @param rootBytes length of that prefix, at most the prompt's
    */
   public static byte[] of(byte[] prompt, byte[] sha256, int rootBytes) {
+    return of(prompt, sha256, rootBytes, PrefixSignature::mixBlock);
+  }
+
+  /** Hash of the bytes up to {@code to}, given that of those up to {@code from}. */
+  interface BlockHash {
+    long of(long chain, byte[] bytes, int from, int to);
+  }
+
+  /** The same with another hash of blocks, so that tests can make blocks collide. */
+  static byte[] of(byte[] prompt, byte[] sha256, int rootBytes, BlockHash hash) {
     int own = prompt.length - rootBytes;
     if (rootBytes < 0 || own < 0) {
       throw new IllegalArgumentException(
@@ -73,7 +89,7 @@ public final class PrefixSignature {
     int from = rootBytes;
     for (int j = 0; j < blocks; j++) {
       int to = rootBytes + BLOCK_ENDS[j];
-      chain = mixBlock(chain, prompt, from, to);
+      chain = hash.of(chain, prompt, from, to);
       LONGS.set(signature, j * ENTRY_BYTES, chain);
       from = to;
     }
@@ -107,16 +123,17 @@ public final class PrefixSignature {
 
   /** Name of the prefix that the first {@code blocks} blocks make, at least one. */
   public static String nameOf(byte[] signature, int blocks) {
-    int at = (blocks - 1) * ENTRY_BYTES;
-    StringBuilder hex = new StringBuilder(2 * ENTRY_BYTES);
-    for (int i = at; i < at + ENTRY_BYTES; i++) hex.append(String.format("%02x", signature[i]));
-    return hex.toString();
+    return HexFormat.of().formatHex(signature, (blocks - 1) * ENTRY_BYTES, blocks * ENTRY_BYTES);
   }
 
   /** SHA-256 of bytes. */
   public static byte[] sha256(byte[] bytes) {
+    return SHA_256.get().digest(bytes);
+  }
+
+  private static MessageDigest newSha256() {
     try {
-      return MessageDigest.getInstance("SHA-256").digest(bytes);
+      return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java platform has SHA-256", e);
     }

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.NoSuchElementException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 
@@ -25,6 +26,15 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
     implements MapPartitionsFunction<Row, Row> {
 
   private static final long serialVersionUID = 1L;
+
+  /** A row of facts for each partition of a job that has rows. */
+  static List<Row> of(JobPlan plan, double bytesPerToken) {
+    long kvTokens = Forecast.Limits.of(plan).kvTokens();
+    int tokensMax = (int) Math.min(plan.model().contextTokens(), kvTokens);
+    PartitionFacts task =
+        new PartitionFacts(plan.table().kept().size(), bytesPerToken, tokensMax, plan.sharing());
+    return plan.ordered().mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
+  }
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
@@ -77,7 +87,7 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
       Prepared row = ahead;
       ahead = null;
       long bytes = sharing.plannedBytes(row.prompt());
-      return new SortedPrompt<>(row.signature(), bytes, RowParams.maxTokens(row.params()), null);
+      return new SortedPrompt<>(row.signature(), bytes, 0, null);
     }
   }
 }

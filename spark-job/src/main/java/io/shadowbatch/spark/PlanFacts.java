@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.plan.RowCost;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import org.apache.spark.sql.Row;
@@ -55,7 +56,7 @@ final class PlanFacts implements Serializable {
     values[at] = LARGEST.contains(fact) ? Math.max(values[at], value) : values[at] + value;
   }
 
-  void add(PlanFacts other) {
+  private void add(PlanFacts other) {
     for (Fact fact : Fact.values()) add(fact, other.of(fact));
   }
 
@@ -72,6 +73,13 @@ final class PlanFacts implements Serializable {
     PlanFacts facts = new PlanFacts();
     for (Fact fact : Fact.values()) facts.add(fact, partition.getLong(1 + fact.ordinal()));
     return facts;
+  }
+
+  /** Of all partitions together. */
+  static PlanFacts total(List<Row> partitions) {
+    PlanFacts total = new PlanFacts();
+    for (Row partition : partitions) total.add(of(partition));
+    return total;
   }
 
   /** Values of a row under {@link #schema}. */

@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
@@ -41,12 +40,7 @@ public final class PlanReport {
     JobConfig config = JobConfig.of(settings, start);
     JobPlan plan = JobPlan.open(spark, config, RootSearch.ALWAYS);
     double bytesPerToken = bytesPerToken(plan);
-    Limits limits = Limits.of(plan);
-    int tokensMax = (int) Math.min(plan.model().contextTokens(), limits.kvTokens());
-    PartitionFacts task =
-        new PartitionFacts(plan.table().kept().size(), bytesPerToken, tokensMax, plan.sharing());
-    List<Row> parts =
-        plan.ordered().mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
+    List<Row> parts = PartitionFacts.of(plan, bytesPerToken);
     StepCosts costs = EngineCosts.ask(spark, plan);
     Map<String, Object> map = described(plan, bytesPerToken, parts, errors(plan));
     map.putAll(predicted(plan, costs, parts));
@@ -91,8 +85,7 @@ public final class PlanReport {
   private static Map<String, Object> described(
       JobPlan plan, double bytesPerToken, List<Row> parts, Map<String, Long> errors) {
     Map<String, Object> map = new LinkedHashMap<>();
-    PlanFacts counts = new PlanFacts();
-    for (Row part : parts) counts.add(PlanFacts.of(part));
+    PlanFacts counts = PlanFacts.total(parts);
     long promptTokens = counts.of(Fact.PROMPT_TOKENS);
     long computed = counts.of(Fact.COMPUTED_TOKENS);
     map.put("rows", counts.of(Fact.ROWS));

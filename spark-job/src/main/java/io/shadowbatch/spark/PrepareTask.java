@@ -6,6 +6,7 @@ import io.shadowbatch.spark.JobConfig.RowDefaults;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import io.shadowbatch.spark.PromptReader.Source;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
@@ -25,6 +26,13 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   private static final long serialVersionUID = 1L;
   private static final int KEY_BYTES = 16;
   private static final byte[] NOTHING = {};
+
+  /**
+   * A row's parameters, checked.
+   *
+   * @param keyTail what the request key is made of besides the prompt
+   */
+  private record Params(String json, int samples, byte[] keyTail) {}
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
@@ -62,6 +70,8 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
   /** Renders row after row. */
   final class Prompts {
     private final ChatRenderer renderer;
+    private final Params none = keyed(null, 1);
+    private Params jobs;
 
     private Prompts(ChatRenderer renderer) {
       this.renderer = renderer;
@@ -70,9 +80,8 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     /** A row's prompt, or null if the row has an error. */
     byte[] of(Row row) {
       try {
-        Map<String, Object> merged = params(row);
-        RowParams.samples(merged);
-        RowParams.sampling(merged, 0);
+        Map<String, ?> own = reader.params(row);
+        if (!own.isEmpty()) checked(merged(own));
         return prompt(row);
       } catch (RowException e) {
         return null;
@@ -81,15 +90,19 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
 
     private Prepared prepared(Row row) {
       String id = reader.id(row);
-      String params = null;
-      int samples = 1;
+      Params params = none;
       byte[] prompt = null;
       RowException error = null;
       try {
-        Map<String, Object> merged = params(row);
-        samples = RowParams.samples(merged);
-        RowParams.sampling(merged, 0);
-        params = RowParams.json(merged);
+        Map<String, ?> own = reader.params(row);
+        if (own.isEmpty()) {
+          params = jobs();
+        } else {
+          Map<String, Object> merged = merged(own);
+          // a row whose other parameters are wrong still has as many errors as it wanted answers
+          params = keyed(null, RowParams.samples(merged));
+          params = checked(merged);
+        }
         prompt = prompt(row);
       } catch (RowException e) {
         error = e;
@@ -98,11 +111,24 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       byte[] hash = PrefixSignature.sha256(content);
       int root = Math.min(rootBytes, content.length);
       byte[] signature = error == null ? PrefixSignature.of(content, hash, root) : NOTHING;
-      return new Prepared(id, key(hash, params), prompt, params, signature, samples, error);
+      String key = key(hash, params.keyTail);
+      return new Prepared(id, key, prompt, params.json, signature, params.samples, error);
     }
 
-    private Map<String, Object> params(Row row) {
-      return RowParams.merge(defaults.params(), reader.params(row), defaults.unknownParams());
+    /** Most rows have no parameters of their own: the job's are typed and written once. */
+    private Params jobs() {
+      if (jobs == null) jobs = checked(merged(Map.of()));
+      return jobs;
+    }
+
+    private Map<String, Object> merged(Map<String, ?> own) {
+      return RowParams.merge(defaults.params(), own, defaults.unknownParams());
+    }
+
+    private Params checked(Map<String, Object> merged) {
+      int samples = RowParams.samples(merged);
+      RowParams.sampling(merged, 0);
+      return keyed(RowParams.json(merged), samples);
     }
 
     private byte[] prompt(Row row) {
@@ -120,12 +146,14 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     }
   }
 
+  private Params keyed(String json, int samples) {
+    String tail = "\n" + json + "\n" + model.fingerprint();
+    return new Params(json, samples, tail.getBytes(StandardCharsets.UTF_8));
+  }
+
   /** Names what is asked: prompt, parameters and model, whatever the row's place or id. */
-  private String key(byte[] promptHash, String params) {
-    String rest = "\n" + params + "\n" + model.fingerprint();
-    byte[] tail = rest.getBytes(StandardCharsets.UTF_8);
-    byte[] all = new byte[promptHash.length + tail.length];
-    System.arraycopy(promptHash, 0, all, 0, promptHash.length);
+  private static String key(byte[] promptHash, byte[] tail) {
+    byte[] all = Arrays.copyOf(promptHash, promptHash.length + tail.length);
     System.arraycopy(tail, 0, all, promptHash.length, tail.length);
     return HexFormat.of().formatHex(PrefixSignature.sha256(all), 0, KEY_BYTES);
   }

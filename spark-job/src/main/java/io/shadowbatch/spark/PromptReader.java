@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.Row;
+import scala.Option;
 import scala.jdk.javaapi.CollectionConverters;
 
 /**
@@ -107,9 +108,8 @@ record PromptReader(
     return Utf8.decode((byte[]) row.get(at), column);
   }
 
-  private int index(Row row, String name) {
-    String[] names = row.schema().fieldNames();
-    for (int i = kept; i < names.length; i++) if (names[i].equals(name)) return i;
-    return -1;
+  private static int index(Row row, String name) {
+    Option<Object> at = row.schema().getFieldIndex(name);
+    return at.isEmpty() ? -1 : (int) at.get();
   }
 }

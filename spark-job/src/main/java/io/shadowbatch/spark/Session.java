@@ -29,11 +29,19 @@ public final class Session implements AutoCloseable {
 
   /** Opens a session as spark-submit configured it; without it, on all cores of this host. */
   public static Session open() {
+    return open(new SparkConf());
+  }
+
+  /** Opens a session of so many threads in this process, whatever spark-submit said. */
+  static Session local(int threads) {
+    return open(new SparkConf().setMaster("local[" + threads + "]"));
+  }
+
+  private static Session open(SparkConf conf) {
     Option<SparkSession> running = SparkSession.getDefaultSession();
     if (running.isDefined() && !running.get().sparkContext().isStopped()) {
       return new Session(running.get(), Ownership.BORROWED);
     }
-    SparkConf conf = new SparkConf();
     conf.setIfMissing("spark.master", "local[*]");
     conf.setIfMissing("spark.app.name", "ShadowBatch");
     // progress comes with the heartbeats

@@ -147,6 +147,58 @@ class PrefixGroupEdgesTest {
     }
   }
 
+  /** Goal: different blocks with the same hash make neighbours of strangers, and no more. */
+  @Test
+  void strangersWhoseBlocksCollideStandSideBySide() {
+    for (long seed = 0; seed < 40; seed++) {
+      Random random = new Random(seed);
+      List<byte[]> texts = new ArrayList<>();
+      for (int i = 0; i < 200; i++) {
+        texts.add(PlanPrompts.bytes(random, random.nextInt(3_000)));
+        if (random.nextInt(4) == 0) texts.add(texts.get(random.nextInt(texts.size())));
+      }
+      List<SortedPrompt<Integer>> all = new ArrayList<>();
+      for (int i = 0; i < texts.size(); i++) {
+        byte[] signature = CollidingSignatures.of(texts.get(i));
+        all.add(new SortedPrompt<>(signature, texts.get(i).length, 10, i));
+      }
+      List<SortedPrompt<Integer>> sorted = PlanPrompts.sorted(all);
+      Plan plan = PlanPrompts.plan(sorted, RULES);
+      PlanOracle.check(sorted, plan, RULES, "seed " + seed);
+      int strangers = 0;
+      for (PlannedGroup<Integer> group : plan.groups()) {
+        for (PlannedGroup.Member<Integer> member : group.members()) {
+          byte[] text = texts.get(member.prompt().payload());
+          if (member.duplicateOf() >= 0) {
+            int equal = group.members().get(member.duplicateOf()).prompt().payload();
+            assertThat(text).as("seed %d", seed).isEqualTo(texts.get(equal));
+          }
+          byte[] first = texts.get(group.members().get(0).prompt().payload());
+          if (group.prefixBlocks() > 0 && text[0] != first[0]) strangers++;
+        }
+      }
+      assertThat(strangers).as("seed %d: the hash made strangers meet", seed).isPositive();
+    }
+  }
+
+  /** Goal: a megabyte that some prompts share and others do not is a prefix as far as blocks go. */
+  @Test
+  void aMegabyteThatOnlySomeShareIsOneGroup() {
+    Random random = new Random(9);
+    byte[] shared = PlanPrompts.bytes(random, 1 << 20);
+    List<byte[]> texts = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      texts.add(PlanPrompts.concat(shared, PlanPrompts.bytes(random, 100 * i)));
+      texts.add(PlanPrompts.bytes(random, 1_000 + i));
+    }
+    Plan plan = checked(texts, RULES, 0, "a megabyte");
+    assertThat(plan.groups()).filteredOn(g -> g.prefixBlocks() > 0).hasSize(1);
+    PlannedGroup<Integer> group =
+        plan.groups().stream().filter(g -> g.prefixBlocks() > 0).findFirst().orElseThrow();
+    assertThat(group.members()).hasSize(6);
+    assertThat(group.prefixBytes()).isEqualTo(PrefixSignature.bytesOf(64));
+  }
+
   /** Goal: a window of few rows costs no more than one prefix for each time it was cut. */
   @Test
   void fullWindowsCostOnePrefixEach() {

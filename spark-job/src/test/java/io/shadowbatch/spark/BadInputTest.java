@@ -46,6 +46,7 @@ class BadInputTest {
     rows.add(row("json", "a", "{"));
     rows.add(row("three", "a", "{\"n\": 3}"));
     rows.add(row("three-empty", "", "{\"n\": 3}"));
+    rows.add(row("three-cold", "a", "{\"n\": 3, \"temperature\": -1}"));
     Dataset<Row> out =
         LocalSpark.run(LocalSpark.spark().createDataFrame(rows, schema), folder, "max-tokens=2");
     Map<String, String> codes = new TreeMap<>();
@@ -73,6 +74,8 @@ class BadInputTest {
                     Map.entry("value", "UNSUPPORTED_PARAM"),
                     Map.entry("json", "BAD_INPUT"),
                     Map.entry("three", "ok ok ok"),
+                    Map.entry(
+                        "three-cold", "UNSUPPORTED_PARAM UNSUPPORTED_PARAM UNSUPPORTED_PARAM"),
                     Map.entry("three-empty", "EMPTY_PROMPT EMPTY_PROMPT EMPTY_PROMPT"))));
   }
 

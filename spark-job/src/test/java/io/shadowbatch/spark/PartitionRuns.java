@@ -71,7 +71,8 @@ final class PartitionRuns {
     return row(new Prepared(id, "0".repeat(32), null, "{}", NOTHING, 1, error));
   }
 
-  private static Row row(Prepared prepared) {
+  /** Any row; its kept column is made of its id. */
+  static Row row(Prepared prepared) {
     return PreparedRows.row(RowFactory.create("kept " + prepared.id()), 1, prepared);
   }
 

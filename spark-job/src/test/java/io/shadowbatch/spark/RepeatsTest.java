@@ -3,6 +3,7 @@ package io.shadowbatch.spark;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.shadowbatch.plan.CollidingSignatures;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.util.ArrayList;
@@ -267,6 +268,33 @@ class RepeatsTest {
             new Prepared("a", "l", prompt, "{}", prompt, 1, null),
             new Prepared("a", "k", prompt, "{}", prompt, 2, null));
     assertThat(strangers).noneMatch(s -> Repeats.same(one, s));
+  }
+
+  /** Goal: where blocks, whole prompts and keys all collide, each row has the answer of its own. */
+  @Test
+  void rowsWhoseHashesAllCollideGetTheirOwnAnswers() {
+    for (long seed = 0; seed < 30; seed++) {
+      Random random = new Random(seed);
+      List<Row> rows = new ArrayList<>();
+      List<String> expected = new ArrayList<>();
+      for (int i = 0; i < 120; i++) {
+        String text = "%c%d ".formatted('a' + random.nextInt(26), random.nextInt(4));
+        Prepared own =
+            PreparedRows.read(runs.row("" + i, text.repeat(random.nextInt(600) + 1), Map.of()), 1);
+        byte[] signature = CollidingSignatures.of(own.prompt(), new byte[16]);
+        String key = "0".repeat(32);
+        rows.add(
+            PartitionRuns.row(
+                new Prepared(own.id(), key, own.prompt(), own.params(), signature, 1, null)));
+        List<Row> alone = List.of(rows.get(i));
+        expected.add(PartitionRuns.answer(runs.run(alone.iterator(), inOrder(), Dedup.OFF).get(0)));
+      }
+      for (Dedup dedup : Dedup.values()) {
+        assertThat(answers(run(rows, dedup, 2, random)))
+            .as("seed %d, %s", seed, dedup)
+            .isEqualTo(expected.stream().sorted().toList());
+      }
+    }
   }
 
   /** Goal: an attempt that ends anywhere leaves nothing behind; the next one writes every row. */
