@@ -2,7 +2,6 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.StepCosts.Work;
 import io.shadowbatch.plan.PlanRow;
-import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.PlanFacts.Fact;
@@ -80,7 +79,7 @@ final class FactTally {
 
   private void addWork(Prepared row, int outputTokensMax) {
     long prompt = tokensOf(row.prompt().length);
-    long shared = sharedBytes(row);
+    int shared = sharedBytes(row);
     long reused = shared == 0 ? 0 : Math.min(prompt - 1, tokensOf(shared));
     int answer = Math.min(outputTokensMax, sharing.cost().outputTokensMax());
     addWork(Work.of(reused, prompt, answer), prompt - reused, answer, 1);
@@ -96,13 +95,10 @@ final class FactTally {
     facts.add(Fact.LONE_PAIRS, Math.round(times * work.lonePairs()));
   }
 
-  /** Bytes that a prompt shares with the one before, as far as signatures tell. */
-  private long sharedBytes(Prepared row) {
+  /** Bytes that a prompt begins with as the one before does. */
+  private int sharedBytes(Prepared row) {
     if (before == null || sharing.prefixes() == PrefixPlan.OFF) return 0;
-    // A signature ends with the hash of the whole prompt.
-    if (Arrays.equals(before.signature(), row.signature())) return row.prompt().length;
-    int blocks = PrefixSignature.sharedBlocks(before.signature(), row.signature());
-    long shared = sharing.rootBytes() + PrefixSignature.bytesOf(blocks);
-    return Math.min(shared, row.prompt().length);
+    int common = Arrays.mismatch(before.prompt(), row.prompt());
+    return common < 0 ? row.prompt().length : common;
   }
 }

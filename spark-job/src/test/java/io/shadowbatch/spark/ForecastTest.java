@@ -20,16 +20,15 @@ import org.junit.jupiter.api.Test;
 /** What rows are said to cost, against counting it token by token. */
 class ForecastTest {
   private static final long SEED = Long.getLong("shadowbatch.test.seed", 20261125L);
-  private static final int BLOCK = 256;
 
   private static final Sharing SHARING = new Sharing(PrefixPlan.ON, Dedup.AUTO, 0);
 
-  /** Prompts whose bytes are tokens, and which share whole blocks. */
+  /** Prompts whose bytes are tokens, and which share prefixes. */
   private static List<Prepared> sorted(Random random) {
     List<Prepared> rows = new ArrayList<>();
     String[] prefixes = new String[4];
     for (int i = 0; i < prefixes.length; i++) {
-      prefixes[i] = ("" + (char) ('a' + i)).repeat(BLOCK * random.nextInt(4));
+      prefixes[i] = ("" + (char) ('a' + i)).repeat(100 * random.nextInt(9));
     }
     for (int i = 0; i < 30; i++) {
       String own = random.nextInt(4) == 0 ? "same" : "own " + i;
@@ -85,12 +84,13 @@ class ForecastTest {
     }
   }
 
-  /** Whole blocks that both prompts begin with. */
+  /** Bytes that both prompts begin with. */
   private static int shared(Prepared before, Prepared row) {
     if (before == null) return 0;
-    if (Arrays.equals(before.prompt(), row.prompt())) return row.prompt().length;
-    int common = Arrays.mismatch(before.prompt(), row.prompt());
-    return common / BLOCK * BLOCK;
+    int common = 0;
+    int least = Math.min(before.prompt().length, row.prompt().length);
+    while (common < least && before.prompt()[common] == row.prompt()[common]) common++;
+    return common;
   }
 
   @Test
