@@ -23,6 +23,8 @@ final class FactTally {
   private double tokens;
   private Prepared before;
   private PlanRow plannedBefore;
+  private String params;
+  private int outputTokens;
 
   /**
    * @param bytesPerToken estimate to begin with
@@ -52,7 +54,7 @@ final class FactTally {
     if (row.error() != null) return;
     int length = row.prompt().length;
     long all = (long) length * row.samples();
-    PlanRow planned = PlanColumns.of(row, sharing.rootBytes());
+    PlanRow planned = PlanColumns.of(row, sharing.rootBytes(), outputTokens(row.params()));
     long newTokens = (long) row.samples() * planned.outputTokens();
     facts.add(Fact.PROMPT_BYTES, all);
     facts.add(Fact.LONGEST_BYTES, length);
@@ -70,6 +72,15 @@ final class FactTally {
     }
     before = row;
     plannedBefore = planned;
+  }
+
+  /** Most rows have the parameters of the one before. */
+  private int outputTokens(String json) {
+    if (!json.equals(params)) {
+      params = json;
+      outputTokens = RowParams.maxTokens(json);
+    }
+    return outputTokens;
   }
 
   /** Tokens that some bytes of a prompt are, at least one. */

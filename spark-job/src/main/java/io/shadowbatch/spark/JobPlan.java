@@ -46,8 +46,7 @@ record JobPlan(
     PrepareTask whole = new PrepareTask(table.reader(), config.rows(), model, 0);
     InputScan.Facts facts = facts(spark, config, table, whole, search);
     PrepareTask prepare = whole.below(facts.rootBytes());
-    Dataset<Row> prepared =
-        table.rows().mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
+    Dataset<Row> prepared = prepared(table.rows(), table, prepare);
     Sharing sharing = new Sharing(config.prefixPlan(), config.dedup(), facts.rootBytes());
     long rows = facts.rows();
     return new JobPlan(
@@ -66,7 +65,16 @@ record JobPlan(
 
   /** The prepared rows in their partitions, sorted; plans them now if there are several. */
   Dataset<Row> ordered() {
-    return PrefixOrdering.apply(prepared, sharing, planner, partitions);
+    SampleSource source = new SampleSource(rows, this::sampled);
+    return PrefixOrdering.apply(prepared, source, sharing, planner, partitions);
+  }
+
+  private Dataset<Row> sampled(double share) {
+    return share >= 1 ? prepared : prepared(SampleSource.rows(table.rows(), share), table, prepare);
+  }
+
+  private static Dataset<Row> prepared(Dataset<Row> rows, PromptTable table, PrepareTask prepare) {
+    return rows.mapPartitions(prepare, Encoders.row(PreparedRows.schema(table.kept())));
   }
 
   private static PromptTable table(SparkSession spark, JobConfig config, ModelCard model) {

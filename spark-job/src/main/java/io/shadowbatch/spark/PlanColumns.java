@@ -33,20 +33,15 @@ final class PlanColumns {
   }
 
   static PlanRow read(Row row, int rootBytes) {
-    return planRow(
-        row.getAs(0), row.getString(1), row.getInt(2), row.getInt(3), row.getString(4), rootBytes);
+    int below = Math.max(0, row.getInt(2) - rootBytes);
+    int outputTokens = RowParams.maxTokens(row.getString(4));
+    return new PlanRow(row.getAs(0), row.getString(1), below, outputTokens, row.getInt(3));
   }
 
-  /** Of a row without an error. */
-  static PlanRow of(Prepared row, int rootBytes) {
-    return planRow(
-        row.signature(), row.key(), row.prompt().length, row.samples(), row.params(), rootBytes);
-  }
-
-  private static PlanRow planRow(
-      byte[] signature, String key, int bytes, int samples, String params, int rootBytes) {
-    int below = Math.max(0, bytes - rootBytes);
-    return new PlanRow(signature, key, below, RowParams.maxTokens(params), samples);
+  /** Of a row without an error, whose answers have at most so many tokens. */
+  static PlanRow of(Prepared row, int rootBytes, int outputTokens) {
+    int below = Math.max(0, row.prompt().length - rootBytes);
+    return new PlanRow(row.signature(), row.key(), below, outputTokens, row.samples());
   }
 
   /** Plan rows as a table of their own. */

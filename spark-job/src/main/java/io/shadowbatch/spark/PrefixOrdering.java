@@ -28,6 +28,16 @@ final class PrefixOrdering {
   /** The rows in their places. Several partitions take a pass over the rows at once, or two. */
   static Dataset<Row> apply(
       Dataset<Row> prepared, Sharing sharing, Planner planner, int partitions) {
+    return apply(prepared, SampleSource.whole(prepared), sharing, planner, partitions);
+  }
+
+  /** The same where rows may be sampled before they are prepared. */
+  static Dataset<Row> apply(
+      Dataset<Row> prepared,
+      SampleSource source,
+      Sharing sharing,
+      Planner planner,
+      int partitions) {
     if (sharing.prefixes() == PrefixPlan.OFF) {
       Dataset<Row> placed =
           partitions == 1
@@ -41,14 +51,18 @@ final class PrefixOrdering {
     Dataset<Row> placed =
         partitions == 1
             ? prepared.coalesce(1)
-            : Placement.apply(prepared, cuts(prepared, sharing, planner, partitions));
+            : Placement.apply(prepared, cuts(prepared, source, sharing, planner, partitions));
     return placed.sortWithinPartitions(PlanColumns.ORDER);
   }
 
   private static PartitionCuts cuts(
-      Dataset<Row> prepared, Sharing sharing, Planner planner, int partitions) {
+      Dataset<Row> prepared,
+      SampleSource source,
+      Sharing sharing,
+      Planner planner,
+      int partitions) {
     return switch (planner) {
-      case RANGE -> RangeCuts.of(prepared, sharing, partitions);
+      case RANGE -> RangeCuts.of(source, sharing, partitions);
       case GLOBAL -> GlobalCuts.of(prepared, sharing, partitions);
     };
   }

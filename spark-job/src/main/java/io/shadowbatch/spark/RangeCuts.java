@@ -29,10 +29,15 @@ final class RangeCuts {
 
   private RangeCuts() {}
 
-  static PartitionCuts of(Dataset<Row> prepared, Sharing sharing, int partitions) {
+  /** Rows are chosen before they are prepared: of some more requests than are wanted. */
+  private static final double MORE = 1.2;
+
+  static PartitionCuts of(SampleSource source, Sharing sharing, int partitions) {
     int root = sharing.rootBytes();
     long wanted = Math.min(SAMPLES_MAX, (long) SAMPLES * partitions);
     long all = Math.max(wanted, (long) SAMPLES_MIN * partitions);
+    double share = source.rows() <= 0 ? 1 : Math.min(1, MORE * all / source.rows());
+    Dataset<Row> prepared = source.share().apply(share);
     MapPartitionsFunction<Row, Row> task =
         rows -> {
           long part = all / TaskContext.get().numPartitions() + 1;
@@ -51,7 +56,7 @@ final class RangeCuts {
             .add("share", DataTypes.DoubleType, false);
     List<Sampled> samples =
         PlanColumns.of(prepared).mapPartitions(task, Encoders.row(schema)).collectAsList().stream()
-            .map(r -> new Sampled(PlanColumns.planRow(r), r.getLong(5), r.getDouble(6)))
+            .map(r -> new Sampled(PlanColumns.planRow(r), r.getLong(5), share * r.getDouble(6)))
             .toList();
     return SampledCuts.of(samples, sharing.cost(), partitions);
   }

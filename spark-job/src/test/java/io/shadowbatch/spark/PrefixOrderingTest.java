@@ -105,7 +105,10 @@ class PrefixOrderingTest {
   }
 
   private static List<PlanRow> planRows(List<Prepared> part) {
-    return part.stream().filter(p -> p.error() == null).map(p -> PlanColumns.of(p, 0)).toList();
+    return part.stream()
+        .filter(p -> p.error() == null)
+        .map(p -> PlanColumns.of(p, 0, RowParams.maxTokens(p.params())))
+        .toList();
   }
 
   private static long cost(List<PlanRow> rows, RowCost cost) {
@@ -237,7 +240,7 @@ class PrefixOrderingTest {
       assertThat(GlobalCuts.of(prepared(rows, 5), COPIED, 6))
           .as("seed %d", seed)
           .isEqualTo(expected);
-      assertThat(RangeCuts.of(prepared(rows, 3), COPIED, 6))
+      assertThat(RangeCuts.of(SampleSource.whole(prepared(rows, 3)), COPIED, 6))
           .as("seed %d, all rows in the sample", seed)
           .isEqualTo(expected);
     }
