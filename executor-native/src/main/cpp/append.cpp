@@ -66,7 +66,7 @@ void append(Pool& pool, const AppendArgs& a) {
       for (int row = run.from; row < run.to; row++) {
         const int position = kv.positions[row];
         const int slot = position % kTile;
-        std::memcpy(keys, a.k.row(row) + head * d, 4L * d);
+        copyRow(a.k.row(row) + head * d, d, keys);
         rope(keys, kv.cos + position * kv.ropeStride, kv.sin + position * kv.ropeStride, kv.half);
         if (slot == 0) std::memset(block, 0, kv.blockBytes);
         const float* values = a.v.row(row) + head * d;

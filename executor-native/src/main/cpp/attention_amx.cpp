@@ -7,8 +7,8 @@ namespace shadowbatch {
 namespace avx512 {
 // Those of attention_avx512.cpp, for few rows and odd head widths; queries and weights are packed
 // alike.
-void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
-             const uint8_t* keys, int d, int32_t* out);
+void scoreKeys(int rows, const Queries& q, const uint8_t* keys, const float* keyScale, int d,
+               int slots, float* out);
 void addValues(int rows, const uint8_t* packed, const int8_t* values, int d, int quads,
                const float* correction, const float* back, float* o);
 }  // namespace avx512
@@ -35,19 +35,18 @@ void enterKernels() {
 
 void leaveKernels() { _tile_release(); }
 
-void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
-
-void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
-             const uint8_t* keys, int d, int32_t* out) {
+void scoreKeys(int rows, const Queries& q, const uint8_t* keys, const float* keyScale, int d,
+               int slots, float* out) {
   if (!tiles(rows, d)) {
     for (int r = 0; r < rows; r += kVectorRows) {
-      avx512::dotKeys(least(kVectorRows, rows - r), packed + r * stride, stride, querySum + r, keys,
-                      d, out + r * kTile);
+      const Queries some = {q.packed + r * q.stride, q.stride, q.sum + r, q.scale + r};
+      avx512::scoreKeys(least(kVectorRows, rows - r), some, keys, keyScale, d, slots,
+                        out + r * kTile);
     }
     return;
   }
   Sums start;
-  for (int r = 0; r < rows; r++) storeI(start.v[r], splatI(-128 * querySum[r]));
+  for (int r = 0; r < rows; r++) storeI(start.v[r], splatI(-128 * q.sum[r]));
   storesBeforeTiles();
   _tile_loadd(0, &start, 64);
   _tile_loadd(1, &start, 64);
@@ -55,7 +54,7 @@ void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* queryS
   _tile_loadd(3, &start, 64);
   for (int i = 0; i < d; i += 64) {
     const uint8_t* k = keys + i * kTile;
-    _tile_loadd(4, packed + i, stride);
+    _tile_loadd(4, q.packed + i, q.stride);
     _tile_loadd(5, k, 4 * kTile);
     _tile_dpbsud(0, 4, 5);
     _tile_loadd(6, k + 64, 4 * kTile);
@@ -65,10 +64,18 @@ void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* queryS
     _tile_loadd(6, k + 192, 4 * kTile);
     _tile_dpbsud(3, 4, 6);
   }
-  _tile_stored(0, out, 4 * kTile);
-  _tile_stored(1, out + 16, 4 * kTile);
-  _tile_stored(2, out + 32, 4 * kTile);
-  _tile_stored(3, out + 48, 4 * kTile);
+  auto* dots = reinterpret_cast<int32_t*>(out);
+  _tile_stored(0, dots, 4 * kTile);
+  _tile_stored(1, dots + 16, 4 * kTile);
+  _tile_stored(2, dots + 32, 4 * kTile);
+  _tile_stored(3, dots + 48, 4 * kTile);
+  for (int r = 0; r < rows; r++) {
+    const F scale = splat(q.scale[r]);
+    for (int i = 0; i < kTile; i += 16) {
+      const F x = toFloat(loadI(dots + r * kTile + i));
+      store(out + r * kTile + i, mul(x, mul(load(keyScale + i), scale)));
+    }
+  }
 }
 
 void addValues(int rows, const uint8_t* packed, const int8_t* values, int d, int quads,

@@ -9,16 +9,19 @@ constexpr int kPairStride = kWeightBytes / 2;  // 16-bit weights of a row
 
 // 32 tokens of keys for R rows.
 template <int R>
-void keys(const int16_t* q, long stride, const int32_t* querySum, const uint8_t* k, int d,
-          int32_t* out) {
+void keys(const Queries& query, int first, const uint8_t* k, const float* keyScale, int d,
+          float* out) {
   __m256i c[R][4];
   for (int r = 0; r < R; r++) {
-    for (int j = 0; j < 4; j++) c[r][j] = _mm256_set1_epi32(-128 * querySum[r]);
+    for (int j = 0; j < 4; j++) c[r][j] = _mm256_set1_epi32(-128 * query.sum[first + r]);
   }
-  dotQuads<R, 4, Bytes::kUnsigned>(k, 4 * kTile, d / 4, q, stride, c);
+  const auto* q = reinterpret_cast<const int16_t*>(query.packed + first * query.stride);
+  dotQuads<R, 4, Bytes::kUnsigned>(k, 4 * kTile, d / 4, q, query.stride / 2, c);
   for (int r = 0; r < R; r++) {
-    for (int j = 0; j < 4; j++) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + r * kTile + 8 * j), c[r][j]);
+    const F scale = splat(query.scale[first + r]);
+    for (int j = 0; j < 2; j++) {
+      const F dots = toFloat(I{c[r][2 * j], c[r][2 * j + 1]});
+      store(out + (first + r) * kTile + 16 * j, mul(dots, mul(load(keyScale + 16 * j), scale)));
     }
   }
 }
@@ -42,21 +45,12 @@ void values(const int16_t* p, const int8_t* v, int d, int quads, const float* co
 void enterKernels() {}
 void leaveKernels() {}
 
-void packQuery(uint8_t* packed, int i, I q) {
-  storePairs(reinterpret_cast<int16_t*>(packed) + i, q);
-}
-
-void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
-             const uint8_t* k, int d, int32_t* out) {
-  const long pairStride = stride / 2;
+void scoreKeys(int rows, const Queries& q, const uint8_t* k, const float* keyScale, int d,
+               int slots, float* out) {
   for (int r = 0; r < rows; r += 2) {
-    const auto* q = reinterpret_cast<const int16_t*>(packed + r * stride);
-    for (int j = 0; j < kTile; j += 32) {
-      if (rows - r >= 2) {
-        keys<2>(q, pairStride, querySum + r, k + 4 * j, d, out + r * kTile + j);
-      } else {
-        keys<1>(q, pairStride, querySum + r, k + 4 * j, d, out + r * kTile + j);
-      }
+    for (int j = 0; j < slots; j += 32) {
+      const auto pass = rows - r >= 2 ? keys<2> : keys<1>;
+      pass(q, r, k + 4 * j, keyScale + j, d, out + j);
     }
   }
 }

@@ -7,67 +7,80 @@ namespace {
 
 // The loops are functions of their own: inlined into the tile pass, GCC 12 spills the accumulators.
 
-template <int R>
-__attribute__((noinline)) void keys(const uint8_t* q, long stride, const int32_t* querySum,
-                                    const uint8_t* k, int d, int32_t* out) {
-  I c[R][4];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) c[r][j] = splatI(-128 * querySum[r]);
-  }
-#pragma GCC unroll 1
-  for (int i = 0; i < d; i += 4, k += 4 * kTile) {
-    I v[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) v[j] = _mm512_loadu_si512(k + 64 * j);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; r++) {
-      const I x = broadcastQuad(q + r * stride + i);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) dot(c[r][j], v[j], x);
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) storeI(out + r * kTile + 16 * j, c[r][j]);
-  }
-}
-
-// One pass over the tile's values with 8 of the weights' 15 bits.
 template <int R, int C>
-SB_INLINE void pass(const uint8_t* p, const int8_t* v, int d, int quads, I (&c)[R][C]) {
-#pragma GCC unroll 1
-  for (int quad = 0; quad < quads; quad++, p += 4, v += 4 * d) {
-    I x[C];
-#pragma GCC unroll 4
-    for (int j = 0; j < C; j++) x[j] = _mm512_loadu_si512(v + 64 * j);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; r++) {
-      const I w = broadcastQuad(p + r * kWeightBytes);
-#pragma GCC unroll 4
-      for (int j = 0; j < C; j++) dot(c[r][j], w, x[j]);
-    }
-  }
-}
-
-template <int R, int C>
-__attribute__((noinline)) void values(const uint8_t* p, const int8_t* v, int d, int quads,
-                                      const float* correction, const float* back, float* o) {
+__attribute__((noinline)) void keys(const Queries& query, const uint8_t* k, const float* keyScale,
+                                    int d, float* out) {
+  const uint8_t* q = query.packed;
+  const long stride = query.stride;
   I c[R][C];
 #pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
+    for (int j = 0; j < C; j++) c[r][j] = splatI(-128 * query.sum[r]);
+  }
+#pragma GCC unroll 1
+  for (int i = 0; i < d; i += 4, k += 4 * kTile) {
+    I v[C];
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) v[j] = _mm512_loadu_si512(k + 64 * j);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; r++) {
+      const I x = broadcastQuad(q + r * stride + i);
+#pragma GCC unroll 4
+      for (int j = 0; j < C; j++) dot(c[r][j], v[j], x);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; r++) {
+    const F scale = splat(query.scale[r]);
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) {
+      store(out + r * kTile + 16 * j, mul(toFloat(c[r][j]), mul(load(keyScale + 16 * j), scale)));
+    }
+  }
+}
+
+// What a quad of tokens adds, with 8 of the weights' 15 bits.
+template <int R, int C>
+SB_INLINE void addQuad(const uint8_t* p, const int8_t* v, I (&c)[R][C]) {
+  I x[C];
+#pragma GCC unroll 4
+  for (int j = 0; j < C; j++) x[j] = _mm512_loadu_si512(v + 64 * j);
+#pragma GCC unroll 6
+  for (int r = 0; r < R; r++) {
+    const I w = broadcastQuad(p + r * kWeightBytes);
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) dot(c[r][j], w, x[j]);
+  }
+}
+
+// High bits only of the quads where a row has any: a weight below 1/256 of the largest has none,
+// and those are most of a real model.
+template <int R, int C>
+__attribute__((noinline)) void values(const uint8_t* p, const int8_t* v, int d, int quads,
+                                      const float* correction, const float* back, float* o) {
+  I c[R][C];
+  I any = _mm512_loadu_si512(p);
+#pragma GCC unroll 6
+  for (int r = 0; r < R; r++) {
+    if (r > 0) any = orI(any, _mm512_loadu_si512(p + r * kWeightBytes));
+#pragma GCC unroll 4
     for (int j = 0; j < C; j++) c[r][j] = _mm512_setzero_si512();
   }
-  pass<R, C>(p, v, d, quads, c);
+#pragma GCC unroll 1
+  for (unsigned high = _mm512_test_epi32_mask(any, any); high != 0; high &= high - 1) {
+    const int quad = __builtin_ctz(high);
+    addQuad<R, C>(p + 4 * quad, v + 4L * d * quad, c);
+  }
 #pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
-    for (int j = 0; j < C; j++) c[r][j] = _mm512_slli_epi32(c[r][j], 7);
+    for (int j = 0; j < C; j++) asm("vpslld $7,%0,%0" : "+v"(c[r][j]));  // in place, see dot
   }
-  pass<R, C>(p + kTile, v, d, quads, c);
+#pragma GCC unroll 1
+  for (int quad = 0; quad < quads; quad++) {
+    addQuad<R, C>(p + kTile + 4 * quad, v + 4L * d * quad, c);
+  }
 #pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
@@ -78,8 +91,10 @@ __attribute__((noinline)) void values(const uint8_t* p, const int8_t* v, int d, 
   }
 }
 
-using Keys = void (*)(const uint8_t*, long, const int32_t*, const uint8_t*, int, int32_t*);
-constexpr Keys kKeys[kSubRows] = {keys<1>, keys<2>, keys<3>, keys<4>, keys<5>, keys<6>};
+using Keys = void (*)(const Queries&, const uint8_t*, const float*, int, float*);
+template <int C>
+constexpr Keys kKeys[kSubRows] = {keys<1, C>, keys<2, C>, keys<3, C>,
+                                  keys<4, C>, keys<5, C>, keys<6, C>};
 
 using Values = void (*)(const uint8_t*, const int8_t*, int, int, const float*, const float*,
                         float*);
@@ -92,11 +107,13 @@ constexpr Values kValues[kSubRows] = {values<1, C>, values<2, C>, values<3, C>,
 void enterKernels() {}
 void leaveKernels() {}
 
-void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
-
-void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
-             const uint8_t* k, int d, int32_t* out) {
-  kKeys[rows - 1](packed, stride, querySum, k, d, out);
+void scoreKeys(int rows, const Queries& q, const uint8_t* k, const float* keyScale, int d,
+               int slots, float* out) {
+  const auto& table = slots > 48   ? kKeys<4>
+                      : slots > 32 ? kKeys<3>
+                      : slots > 16 ? kKeys<2>
+                                   : kKeys<1>;
+  table[rows - 1](q, k, keyScale, d, out);
 }
 
 void addValues(int rows, const uint8_t* packed, const int8_t* v, int d, int quads,

@@ -6,16 +6,14 @@ namespace SB_ISA {
 void enterKernels() {}
 void leaveKernels() {}
 
-void packQuery(uint8_t* packed, int i, I q) { storeBytes(packed + i, q); }
-
-void dotKeys(int rows, const uint8_t* packed, long stride, const int32_t* querySum,
-             const uint8_t* k, int d, int32_t* out) {
+void scoreKeys(int rows, const Queries& q, const uint8_t* k, const float* keyScale, int d,
+               int slots, float* out) {
   for (int r = 0; r < rows; r++) {
-    const auto* q = reinterpret_cast<const int8_t*>(packed + r * stride);
-    for (int slot = 0; slot < kTile; slot++) {
-      int32_t c = -128 * querySum[r];
-      for (int i = 0; i < d; i++) c += k[i / 4 * 4 * kTile + 4 * slot + i % 4] * q[i];
-      out[r * kTile + slot] = c;
+    const auto* x = reinterpret_cast<const int8_t*>(q.packed + r * q.stride);
+    for (int slot = 0; slot < slots; slot++) {
+      int32_t c = -128 * q.sum[r];
+      for (int i = 0; i < d; i++) c += k[i / 4 * 4 * kTile + 4 * slot + i % 4] * x[i];
+      out[r * kTile + slot] = static_cast<float>(c) * (keyScale[slot] * q.scale[r]);
     }
   }
 }

@@ -9,16 +9,24 @@ namespace {
 // Bytes of activations that a thread walks for each panel: half of a small L2 cache.
 constexpr long kBlockBytes = 512 << 10;
 
-// With more tiles than this the hardware fetches a panel in time.
+// Tiles that fetch the next panel. One tile alone reads the panels in a row, and with very many the
+// hardware fetches a panel in time.
 constexpr int kFetchTiles = 20;
+constexpr int kManyTiles = 43;
+
+// From so many tiles on the next panel goes to L1: what a tile fetches is then small beside what it
+// reads.
+constexpr int kNearTiles = 4;
 
 void rowBlock(const MatmulArgs& a, int panel, const SpikeView& spikes, const SpikeBlock& block,
               float* decoded) {
   PanelTile t = panelOf(a, panel, spikes, decoded);
   const int tiles = block.lastTile - block.firstTile;
-  t.fetchBytes = tiles <= kFetchTiles ? shareOfCell(tiles) : 0;
+  const int fetching = tiles > 1 && tiles <= kManyTiles ? least(tiles, kFetchTiles) : 0;
+  t.fetchNear = tiles >= kNearTiles;
   for (int i = block.firstTile; i < block.lastTile; i++) {
     moveTo(t, a, panel, spikes, spikes.tiles[i]);
+    t.fetchBytes = i - block.firstTile < fetching ? shareOfCell(fetching) : 0;
     // By the first tile, whose sums have just brought the panel's cells near.
     t.decode = i == block.firstTile ? &block : nullptr;
     panelTile(t, spikes.tiles[i].rows);

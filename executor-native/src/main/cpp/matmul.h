@@ -30,6 +30,7 @@ struct PanelTile {
   // it comes from memory while this panel's tiles are computed; fetchBytes 0: nothing.
   const uint8_t* fetch;
   int fetchBytes;
+  bool fetchNear;  // to L1, else to L2
 };
 
 // Bytes of a cell, in whole lines, that each of `parts` tiles prefetches.
@@ -58,6 +59,7 @@ SB_INLINE PanelTile panelOf(const MatmulArgs& a, int panel, const SpikeView& spi
   t.add = a.add;
   t.fetch = t.cells + static_cast<long>(a.groups) * kCellBytes;
   t.fetchBytes = 0;
+  t.fetchNear = false;
   return t;
 }
 

@@ -27,8 +27,10 @@ __attribute__((noinline)) void tile(const PanelTile& t) {
 #pragma GCC unroll 1
   for (int g = 0; g < t.groups; g++, cell += kCellBytes, x += kGroup, scale++, sum++) {
     if (Fetch) {
-      for (int i = 0; i < t.fetchBytes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(fetch + i), _MM_HINT_T1);
+      if (t.fetchNear) {
+        for (int i = 0; i < t.fetchBytes; i += 64) __builtin_prefetch(fetch + i, 0, 3);
+      } else {
+        for (int i = 0; i < t.fetchBytes; i += 64) __builtin_prefetch(fetch + i, 0, 2);
       }
       fetch += t.fetchBytes;
     }

@@ -47,6 +47,10 @@ SB_INLINE float largest(const float* x, int n) {
   return largestOf(top);
 }
 
+SB_INLINE void copyRow(const float* from, int n, float* to) {
+  for (int i = 0; i < n; i += 16) store(to + i, load(from + i));
+}
+
 SB_INLINE float sumOfSquares(const float* x, int n) {
   F lanes = splat(0.f);
   for (int i = 0; i < n; i += 16) {
@@ -83,24 +87,38 @@ SB_INLINE F butterfly(F x) {
   return fma(x, load(signs[row]), swapped<H>(x));
 }
 
-// Orthonormal Walsh-Hadamard transform of each run of `width` (16, 32 or 64) of x[0, n).
+// Orthonormal Walsh-Hadamard transform of 16 * Count numbers.
+template <int Count>
+SB_INLINE void rotateRun(float* x, float norm) {
+  F v[Count];
+#pragma GCC unroll 4
+  for (int j = 0; j < Count; j++) {
+    v[j] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(load(x + 16 * j)))));
+  }
+#pragma GCC unroll 2
+  for (int h = 1; h < Count; h *= 2) {
+#pragma GCC unroll 4
+    for (int j = 0; j < Count; j++) {
+      if (j & h) continue;
+      const F a = v[j], b = v[j + h];
+      v[j] = add(a, b);
+      v[j + h] = sub(a, b);
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < Count; j++) store(x + 16 * j, mul(v[j], splat(norm)));
+}
+
+// The same of each run of `width` (16, 32 or 64) of x[0, n).
 SB_INLINE void rotate(float* x, int n, int width) {
-  const F norm = splat(width == 64 ? 0.125f : width == 32 ? 0.17677669529663687f : 0.25f);
-  for (int base = 0; base < n; base += width) {
-    F v[4];
-    const int count = width / 16;
-    for (int j = 0; j < count; j++) {
-      v[j] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(load(x + base + 16 * j)))));
+  for (int i = 0; i < n; i += width) {
+    if (width == 64) {
+      rotateRun<4>(x + i, 0.125f);
+    } else if (width == 32) {
+      rotateRun<2>(x + i, 0.17677669529663687f);
+    } else {
+      rotateRun<1>(x + i, 0.25f);
     }
-    for (int h = 1; h < count; h *= 2) {
-      for (int j = 0; j < count; j++) {
-        if (j & h) continue;
-        const F a = v[j], b = v[j + h];
-        v[j] = add(a, b);
-        v[j + h] = sub(a, b);
-      }
-    }
-    for (int j = 0; j < count; j++) store(x + base + 16 * j, mul(v[j], norm));
   }
 }
 

@@ -36,6 +36,16 @@ SB_INLINE void storePart(float* p, F x, int n) {
   for (int i = 0; i < n; i++) p[i] = lanes[i];
 }
 
+#if !defined(SB_AVX512)
+// out[r] = max16 or sum16 of row r of x [rows][16]. (May read and write whole eights of rows.)
+SB_INLINE void maxRows(const float* x, int rows, float* out) {
+  for (int r = 0; r < rows; r++) out[r] = max16(load(x + 16 * r));
+}
+SB_INLINE void sumRows(const float* x, int rows, float* out) {
+  for (int r = 0; r < rows; r++) out[r] = sum16(load(x + 16 * r));
+}
+#endif
+
 // A loop over items on the pool; body(worker, from, to) may be a lambda.
 template <class Loop>
 SB_INLINE void parallel(Pool& pool, int items, int grain, Loop& loop) {

@@ -82,6 +82,35 @@ SB_INLINE float sum16(F x) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 SB_INLINE float max16(F x) { return _mm512_reduce_max_ps(x); }
+
+// out[r] = Op over the 16 lanes of row r for 8 rows together, at distances 8, 4, 2, 1.
+template <class Op>
+SB_INLINE void reduceEight(const float* x, float* out, Op op) {
+  F pair[4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    const F a = load(x + 32 * j), b = load(x + 32 * j + 16);
+    pair[j] = op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  }
+  F four[2];
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; j++) {
+    const F a = pair[2 * j], b = pair[2 * j + 1];
+    four[j] = op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+  }
+  F y = op(_mm512_shuffle_ps(four[0], four[1], 0x44), _mm512_shuffle_ps(four[0], four[1], 0xee));
+  y = op(y, _mm512_permute_ps(y, 0xb1));
+  const I order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, y)));
+}
+
+// out[r] = max16 or sum16 of row r of x [rows][16]; reads and writes whole eights of rows.
+SB_INLINE void maxRows(const float* x, int rows, float* out) {
+  for (int r = 0; r < rows; r += 8) reduceEight(x + 16 * r, out + r, maxOf);
+}
+SB_INLINE void sumRows(const float* x, int rows, float* out) {
+  for (int r = 0; r < rows; r += 8) reduceEight(x + 16 * r, out + r, add);
+}
 SB_INLINE int sumI16(I x) { return _mm512_reduce_add_epi32(x); }
 SB_INLINE int maxI16(I x) { return _mm512_reduce_max_epi32(x); }
 
