@@ -1,7 +1,10 @@
 package io.shadowbatch.plan;
 
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
-import java.util.TreeMap;
+import java.util.Map;
+import java.util.PriorityQueue;
 import java.util.function.Supplier;
 
 /**
@@ -11,7 +14,8 @@ import java.util.function.Supplier;
 public final class RowSample {
 
   private final int requestsMax;
-  private final TreeMap<Long, Kept> kept = new TreeMap<>();
+  private final Map<Long, Kept> kept = new HashMap<>();
+  private final PriorityQueue<Long> hashes = new PriorityQueue<>(Comparator.reverseOrder());
 
   /** The least hash that was left out; hashes have 63 bits. */
   private long leftOut = Long.MAX_VALUE;
@@ -49,9 +53,12 @@ public final class RowSample {
     if (known == null) {
       known = new Kept(row.get());
       kept.put(hash, known);
+      hashes.add(hash);
     }
     known.count++;
-    if (kept.size() > requestsMax) leftOut = kept.pollLastEntry().getKey();
+    if (kept.size() <= requestsMax) return;
+    leftOut = hashes.remove();
+    kept.remove(leftOut);
   }
 
   /** The sample so far. */

@@ -2,9 +2,9 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.plan.RowCost;
 import java.io.Serializable;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
-import java.util.Set;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
@@ -42,8 +42,8 @@ final class PlanFacts implements Serializable {
   }
 
   /** Facts of which the largest counts; the others add up. */
-  private static final Set<Fact> LARGEST =
-      Set.of(Fact.LONGEST_BYTES, Fact.LARGEST_GROUP, Fact.LONGEST_ANSWER);
+  private static final EnumSet<Fact> LARGEST =
+      EnumSet.of(Fact.LONGEST_BYTES, Fact.LARGEST_GROUP, Fact.LONGEST_ANSWER);
 
   private final long[] values = new long[Fact.values().length];
 
