@@ -64,7 +64,10 @@ public final class RowSample {
   /** The sample so far. */
   public List<Sampled> rows() {
     double share = leftOut == Long.MAX_VALUE ? 1 : leftOut / 0x1p63;
-    return kept.values().stream().map(k -> new Sampled(k.row, k.count, share)).toList();
+    return kept.entrySet().stream()
+        .sorted(Map.Entry.comparingByKey())
+        .map(e -> new Sampled(e.getValue().row, e.getValue().count, share))
+        .toList();
   }
 
   private static long hash(String key) {
