@@ -2,12 +2,11 @@ package io.shadowbatch.kv;
 
 import java.nio.IntBuffer;
 import java.util.ArrayList;
-import java.util.Collection;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.PriorityQueue;
+import java.util.TreeMap;
 
 /**
  * Which pages of tokens the store holds, as a trie: a node is one page of tokens after its
@@ -27,8 +26,7 @@ public final class PrefixIndex {
     private final IntBuffer tokens;
     private final KvSpan span;
     private final int owner;
-    private final Map<IntBuffer, Node> children = new LinkedHashMap<>();
-    private final Map<Integer, Node> latest = new HashMap<>(); // child by its first token
+    private final NavigableMap<IntBuffer, Node> children = new TreeMap<>();
     private boolean ready;
     private boolean removed;
     private int users;
@@ -41,10 +39,6 @@ public final class PrefixIndex {
       this.tokens = tokens;
       this.span = span;
       this.owner = owner;
-    }
-
-    private int first() {
-      return tokens.get(tokens.position());
     }
 
     /** The page, with its positions. */
@@ -75,11 +69,8 @@ public final class PrefixIndex {
 
   private record Idle(Node node, long lastUse) {}
 
-  /**
-   * With more pages than this after one, only the latest with the same first token is looked into:
-   * prompts come sorted.
-   */
-  private static final int CHILDREN_MAX = 16;
+  /** Pages that are passed over at most in the search for one that is ready, or not yet. */
+  private static final int LOOKED_MAX = 64;
 
   private final int pageTokens;
   private final Node root;
@@ -124,25 +115,25 @@ public final class PrefixIndex {
    */
   public Node partial(List<Node> path, int[] tokens, int limit, Begun begun) {
     Node last = path.isEmpty() ? root : path.get(path.size() - 1);
-    Node best = null;
-    int most = 0;
     int at = path.size() * pageTokens;
     if (at >= limit) return null;
-    for (Node child : looked(last, tokens[at])) {
-      if (child.ready != (begun == Begun.READY)) continue;
-      int common = commonTokens(child, tokens, limit);
-      if (common > most) {
-        most = common;
-        best = child;
-      }
-    }
-    return best;
+    IntBuffer key = IntBuffer.wrap(tokens, at, Math.min(pageTokens, limit - at));
+    Node above = nearest(last.children.tailMap(key, true), begun);
+    Node below = nearest(last.children.headMap(key, false).descendingMap(), begun);
+    int commonAbove = above == null ? 0 : commonTokens(above, tokens, limit);
+    int commonBelow = below == null ? 0 : commonTokens(below, tokens, limit);
+    if (Math.max(commonAbove, commonBelow) == 0) return null;
+    return commonAbove >= commonBelow ? above : below;
   }
 
-  private static Collection<Node> looked(Node node, int first) {
-    if (node.children.size() <= CHILDREN_MAX) return node.children.values();
-    Node latest = node.latest.get(first);
-    return latest == null ? List.of() : List.of(latest);
+  /** The first that is as wanted: in sorted order the next pages share most. */
+  private static Node nearest(Map<IntBuffer, Node> pages, Begun begun) {
+    int looked = 0;
+    for (Node page : pages.values()) {
+      if (page.ready == (begun == Begun.READY)) return page;
+      if (++looked == LOOKED_MAX) return null;
+    }
+    return null;
   }
 
   /** How many of {@code tokens[span.from, limit)} a page begins with. */
@@ -165,7 +156,6 @@ public final class PrefixIndex {
     if (above.children.putIfAbsent(key, node) != null) {
       throw new IllegalStateException("page at position " + span.from() + " is held already");
     }
-    above.latest.put(node.first(), node);
     nodes++;
     idleNodes++;
     return node;
@@ -208,7 +198,6 @@ public final class PrefixIndex {
   private void unlink(Node node) {
     node.removed = true;
     node.parent.children.remove(node.tokens);
-    node.parent.latest.remove(node.first(), node);
     nodes--;
     if (node.users == 0) idleNodes--;
     node.span.close();

@@ -19,7 +19,7 @@ import java.util.Map;
  */
 public final class Scheduler {
   /** So many sequences are passed over at most: what follows would take memory ahead of them. */
-  private static final int PASSED_MAX = 64;
+  private static final int PASSED_MAX = 256;
 
   private static final int BUDGET_LEAST = 16;
   private static final int ROUNDS_MAX = 3;

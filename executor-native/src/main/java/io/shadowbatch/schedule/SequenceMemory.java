@@ -11,9 +11,6 @@ import java.util.List;
  * until their memory is wanted. Knows nothing of budgets and of who may run.
  */
 final class SequenceMemory {
-  /** Tokens to save that are worth a step of waiting: where nothing else fills it, it costs. */
-  private static final int WORTH_WAITING = 8;
-
   /** Waiting sequences beyond these are too far off to keep pages for. */
   private static final int EXPECTED_MAX = 1024;
 
@@ -74,9 +71,8 @@ final class SequenceMemory {
     PrefixIndex.Node coming = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.PENDING);
     if (coming == null) return false;
     PrefixIndex.Node there = index.partial(path, s.tokens(), limit, PrefixIndex.Begun.READY);
-    int more = index.commonTokens(coming, s.tokens(), limit);
-    if (there != null) more -= index.commonTokens(there, s.tokens(), limit);
-    return more >= WORTH_WAITING;
+    int saved = there == null ? 0 : index.commonTokens(there, s.tokens(), limit);
+    return index.commonTokens(coming, s.tokens(), limit) > saved;
   }
 
   /** How many tokens may come from others: the last is always computed, its logits are wanted. */

@@ -16,12 +16,14 @@ public final class PartitionCuts implements Serializable {
   private static final long serialVersionUID = 1L;
 
   private final byte[][] signatures;
+  private final long[] heads; // of signatures: where ten thousand are searched, all in the cache
   private final String[] keys;
   private final long[] costs;
   private final int[] numbers;
 
   private PartitionCuts(byte[][] signatures, String[] keys, long[] costs, int[] numbers) {
     this.signatures = signatures;
+    this.heads = Arrays.stream(signatures).mapToLong(PartitionCuts::head).toArray();
     this.keys = keys;
     this.costs = costs;
     this.numbers = numbers;
@@ -60,14 +62,26 @@ public final class PartitionCuts implements Serializable {
 
   /** Number of a row's partition, from 0. */
   public int partition(byte[] signature, String key) {
+    long head = head(signature);
     int low = 0;
     int high = signatures.length;
     while (low < high) {
       int middle = (low + high) >>> 1;
-      if (PlanRow.compare(signatures[middle], keys[middle], signature, key) <= 0) low = middle + 1;
+      int order = Long.compareUnsigned(heads[middle], head);
+      if (order == 0) order = PlanRow.compare(signatures[middle], keys[middle], signature, key);
+      if (order <= 0) low = middle + 1;
       else high = middle;
     }
     return numbers[low];
+  }
+
+  /** The first bytes as a number: where two differ, so do the signatures, the same way. */
+  private static long head(byte[] signature) {
+    long head = 0;
+    for (int i = 0; i < Long.BYTES; i++) {
+      head = head << 8 | (i < signature.length ? signature[i] & 0xff : 0);
+    }
+    return head;
   }
 
   /** How many there are. */

@@ -45,9 +45,13 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
     } else {
       PlanRules rules = PlanRules.of(bytesPerToken).below(sharing.root());
       var planner = new PrefixGroupPlanner<>(prompts, rules);
-      while (planner.hasNext()) planner.next();
-      PlanStatistics statistics = planner.statistics();
       PlanFacts facts = tally.facts();
+      while (planner.hasNext()) {
+        long prefix = planner.next().prefixBytes();
+        facts.add(Fact.GROUP_PREFIX_BYTES, prefix);
+        facts.add(Fact.LONGEST_PREFIX_BYTES, prefix);
+      }
+      PlanStatistics statistics = planner.statistics();
       facts.add(Fact.GROUPS, statistics.groups());
       facts.add(Fact.GROUPED_ROWS, statistics.grouped());
       facts.add(Fact.GROUP_SAVED_BYTES, statistics.promptBytes() - statistics.plannedBytes());

@@ -33,6 +33,8 @@ final class PlanFacts implements Serializable {
     LONE_PAIRS,
     GROUPS,
     GROUPED_ROWS,
+    GROUP_PREFIX_BYTES,
+    LONGEST_PREFIX_BYTES,
     GROUP_SAVED_BYTES,
     LARGEST_GROUP,
     COPIED_ROWS,
@@ -43,7 +45,8 @@ final class PlanFacts implements Serializable {
 
   /** Facts of which the largest counts; the others add up. */
   private static final EnumSet<Fact> LARGEST =
-      EnumSet.of(Fact.LONGEST_BYTES, Fact.LARGEST_GROUP, Fact.LONGEST_ANSWER);
+      EnumSet.of(
+          Fact.LONGEST_BYTES, Fact.LARGEST_GROUP, Fact.LONGEST_PREFIX_BYTES, Fact.LONGEST_ANSWER);
 
   private final long[] values = new long[Fact.values().length];
 

@@ -106,6 +106,11 @@ public final class PlanReport {
     map.put("prefix_groups", counts.of(Fact.GROUPS));
     map.put("rows_in_prefix_groups", counts.of(Fact.GROUPED_ROWS));
     map.put("largest_prefix_group", counts.of(Fact.LARGEST_GROUP));
+    double prefixes = Math.max(1, counts.of(Fact.GROUPS)) * bytesPerToken;
+    map.put("mean_group_prefix_tokens", Math.round(counts.of(Fact.GROUP_PREFIX_BYTES) / prefixes));
+    map.put(
+        "longest_group_prefix_tokens",
+        Math.round(counts.of(Fact.LONGEST_PREFIX_BYTES) / bytesPerToken));
     map.put(
         "tokens_saved_by_groups", Math.round(counts.of(Fact.GROUP_SAVED_BYTES) / bytesPerToken));
     map.put("completion_tokens_max", counts.of(Fact.NEW_TOKENS_MAX));

@@ -30,6 +30,10 @@ class PlanReportTest {
         .containsEntry("prefix_groups", 7L)
         .containsEntry("rows_in_prefix_groups", 60L)
         .containsEntry("largest_prefix_group", 9L);
+    // Each prefix is a block of 256 bytes, all of one length.
+    long prefix = (long) plan.get("longest_group_prefix_tokens");
+    assertThat(prefix).isPositive();
+    assertThat(plan).containsEntry("mean_group_prefix_tokens", prefix);
     long saved = (long) plan.get("tokens_saved_by_groups");
     long reusable = (long) plan.get("reusable_tokens");
     assertThat(saved).as("but for rounding").isBetween(1L, reusable + reusable / 100);
