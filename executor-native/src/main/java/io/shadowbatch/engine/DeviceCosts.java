@@ -80,9 +80,8 @@ public final class DeviceCosts {
   }
 
   private static boolean isSane(StepCosts c) {
-    return c.token() > 0
-        && DoubleStream.of(c.base(), c.token(), c.logit(), c.batchedPair(), c.lonePair())
-            .allMatch(v -> v >= 0 && v < 3600);
+    return DoubleStream.of(c.base(), c.token(), c.logit(), c.batchedPair(), c.lonePair())
+        .allMatch(v -> v >= 0 && v < 3600);
   }
 
   private static void write(Path file, Kept kept) {

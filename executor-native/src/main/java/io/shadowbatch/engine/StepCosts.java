@@ -1,6 +1,7 @@
 package io.shadowbatch.engine;
 
 import java.io.Serializable;
+import java.util.function.ToDoubleFunction;
 
 /**
  * What steps cost on a machine with a model, in seconds: so much for any step (its weights are read
@@ -76,27 +77,32 @@ public record StepCosts(
   }
 
   /**
-   * The costs that explain five steps exactly, where no cost comes out below zero.
+   * Steps of which the costs are found.
    *
    * @param one a token that decodes
-   * @param many tokens of as many sequences that decode
+   * @param few tokens of as many sequences that decode
    * @param deep the same, each behind more
+   * @param many so many that their products, not the weights, take the time
    * @param prompt the start of a prompt
    * @param later as many tokens of a prompt, behind others
    */
-  static StepCosts through(
-      Measured one, Measured many, Measured deep, Measured prompt, Measured later) {
-    double batched =
-        slope(later, prompt, later.work().batchedPairs() - prompt.work().batchedPairs());
-    double lone = slope(deep, many, deep.work().lonePairs() - many.work().lonePairs());
-    double first = one.less(batched, lone);
-    double token = Math.max(0, (prompt.less(batched, lone) - first) / (prompt.work().tokens() - 1));
-    double both = (many.less(batched, lone) - first) / (many.work().tokens() - 1);
+  record Probes(
+      Measured one, Measured few, Measured deep, Measured many, Measured prompt, Measured later) {}
+
+  /** The costs that explain steps exactly, where no cost comes out below zero. */
+  static StepCosts through(Probes p) {
+    double batched = slope(p.later(), p.prompt(), Work::batchedPairs);
+    double lone = slope(p.deep(), p.few(), Work::lonePairs);
+    double first = p.one().less(batched, lone);
+    double tokens = p.prompt().work().tokens() - 1;
+    double token = Math.max(0, (p.prompt().less(batched, lone) - first) / tokens);
+    double both = (p.many().less(batched, lone) - first) / (p.many().work().tokens() - 1);
     double logit = Math.max(0, both - token);
     return new StepCosts(Math.max(0, first - token - logit), token, logit, batched, lone);
   }
 
-  private static double slope(Measured more, Measured less, double pairs) {
+  private static double slope(Measured more, Measured less, ToDoubleFunction<Work> count) {
+    double pairs = count.applyAsDouble(more.work()) - count.applyAsDouble(less.work());
     return Math.max(0, (more.seconds() - less.seconds()) / pairs);
   }
 }

@@ -21,7 +21,7 @@ class StepCostsTest {
   private static final long SEED = 20261121;
 
   @Test
-  void fiveStepsOfKnownCostsGiveTheseCosts() {
+  void sixStepsOfKnownCostsGiveTheseCosts() {
     System.out.println("seed " + SEED);
     Random random = new Random(SEED);
     for (int i = 0; i < 1000; i++) {
@@ -34,11 +34,13 @@ class StepCostsTest {
               random.nextDouble());
       StepCosts found =
           StepCosts.through(
-              measured(known, 1, 1, 64),
-              measured(known, 32, 1, 64),
-              measured(known, 32, 1, 512),
-              measured(known, 1, 512, 0),
-              measured(known, 1, 512, 1024));
+              new StepCosts.Probes(
+                  measured(known, 1, 1, 64),
+                  measured(known, 16, 1, 64),
+                  measured(known, 16, 1, 512),
+                  measured(known, 64, 1, 64),
+                  measured(known, 1, 512, 0),
+                  measured(known, 1, 512, 1024)));
       assertThat(found.base()).isCloseTo(known.base(), within(1e-6));
       assertThat(found.token()).isCloseTo(known.token(), within(1e-6));
       assertThat(found.logit()).isCloseTo(known.logit(), within(1e-6));
@@ -101,7 +103,9 @@ class StepCostsTest {
     assertThat(files).hasSize(1);
     for (String damage : List.of("", "{", "{\"base\": -1}", "[1]", "{\"base\": \"x\"}")) {
       Files.writeString(files.get(0), damage);
-      assertThat(DeviceCosts.of(config).token()).as(damage).isPositive();
+      StepCosts again = DeviceCosts.of(config);
+      assertThat(again.token()).as(damage).isNotNegative();
+      assertThat(DeviceCosts.of(config)).as("kept anew after " + damage).isEqualTo(again);
     }
   }
 }
