@@ -19,8 +19,8 @@ class SampleSourceTest {
     String p = PromptTable.PREFIX;
     return LocalSpark.spark()
         .sql(
-            "select id as kept, cast(id as string) as %s, cast(concat('prompt ', id %% %d) as binary)"
-                    .formatted(PromptReader.ID, REQUESTS)
+            "select id as kept, cast(id as string) as %s,".formatted(PromptReader.ID)
+                + " cast(concat('prompt ', id %% %d) as binary)".formatted(REQUESTS)
                 + " as %sprompt, named_struct('n', 1) as %sstruct, map('n', id) as %smap"
                     .formatted(p, p, p)
                 + " from range(%d)".formatted(2 * REQUESTS))
