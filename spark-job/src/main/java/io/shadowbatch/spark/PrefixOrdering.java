@@ -20,6 +20,13 @@ final class PrefixOrdering {
   private static final long PARTITION_ROWS_MIN = 128;
 
   private static final long PARTITION_ROWS = 1024;
+
+  /** Rows of the largest partition: what a lost executor may cost. */
+  private static final long PARTITION_ROWS_MAX = 8192;
+
+  /** More partitions for a slot balance no better, and each costs its blocks in the shuffle. */
+  private static final long SLOT_PARTITIONS_MAX = 256;
+
   private static final int SLOT_PARTITIONS = 4;
   private static final int PARTITIONS_MAX = 100_000;
 
@@ -68,13 +75,15 @@ final class PrefixOrdering {
   }
 
   /**
-   * Partitions for a job whose user named none: {@value #PARTITION_ROWS} rows each, but at least
-   * {@value #SLOT_PARTITIONS} for each slot if they have {@value #PARTITION_ROWS_MIN} rows, and one
-   * for each slot. Where all slots share one engine, a single task fills it as well as several: the
-   * least is then one.
+   * Partitions for a job whose user named none: {@value #PARTITION_ROWS} rows each, or up to
+   * {@value #PARTITION_ROWS_MAX} where a slot has {@value #SLOT_PARTITIONS_MAX} already, but at
+   * least {@value #SLOT_PARTITIONS} for each slot if they have {@value #PARTITION_ROWS_MIN} rows,
+   * and one for each slot. Where all slots share one engine, a single task fills it as well as
+   * several: the least is then one.
    */
   static int partitions(long rows, int slots, int engines) {
-    long wanted = Math.max((long) SLOT_PARTITIONS * slots, rows / PARTITION_ROWS);
+    long most = Math.max(SLOT_PARTITIONS_MAX * slots, rows / PARTITION_ROWS_MAX);
+    long wanted = Math.max((long) SLOT_PARTITIONS * slots, Math.min(rows / PARTITION_ROWS, most));
     long least = engines == 1 ? 1 : slots;
     long worthwhile = Math.max(least, rows / PARTITION_ROWS_MIN);
     return (int) Math.max(1, Math.min(Math.min(wanted, worthwhile), PARTITIONS_MAX));

@@ -48,6 +48,8 @@ class PrefixOrderingTest {
     assertThat(PrefixOrdering.partitions(10, 8, 2)).isEqualTo(8);
     assertThat(PrefixOrdering.partitions(10_000, 8, 2)).isEqualTo(32);
     assertThat(PrefixOrdering.partitions(100_000, 8, 2)).isEqualTo(97);
+    assertThat(PrefixOrdering.partitions(1_000_000, 2, 1)).isEqualTo(512);
+    assertThat(PrefixOrdering.partitions(10_000_000, 2, 1)).isEqualTo(1220);
     assertThat(PrefixOrdering.partitions(Long.MAX_VALUE, 8, 2)).isEqualTo(100_000);
   }
 
