@@ -43,6 +43,6 @@ enum SharingMode {
   }
 
   EngineConfig of(EngineConfig config) {
-    return config.with(reuse, attention).withSequencesMax(sequencesMax);
+    return config.with(reuse, attention, sequencesMax);
   }
 }

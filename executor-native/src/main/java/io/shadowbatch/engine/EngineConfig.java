@@ -75,6 +75,11 @@ public record EngineConfig(
 
   /** The same with other switches, for comparisons: answers do not depend on them. */
   public EngineConfig with(PrefixReuse reuse, PrefixAttention attention) {
+    return with(reuse, attention, sequencesMax);
+  }
+
+  /** The same with a cap on running sequences, as engines have that do not count memory only. */
+  public EngineConfig with(PrefixReuse reuse, PrefixAttention attention, int most) {
     return new EngineConfig(
         model,
         backend,
@@ -86,7 +91,7 @@ public record EngineConfig(
         packFolder,
         reuse,
         attention,
-        sequencesMax);
+        most);
   }
 
   /** The same with other memory for keys and values. */
@@ -103,22 +108,6 @@ public record EngineConfig(
         prefixReuse,
         prefixAttention,
         sequencesMax);
-  }
-
-  /** The same with a cap on running sequences, as engines have that do not count memory only. */
-  public EngineConfig withSequencesMax(int most) {
-    return new EngineConfig(
-        model,
-        backend,
-        threads,
-        kvBytes,
-        batchTokens,
-        contextTokens,
-        kvCodec,
-        packFolder,
-        prefixReuse,
-        prefixAttention,
-        most);
   }
 
   /** The CPU backend with the defaults of the job. */

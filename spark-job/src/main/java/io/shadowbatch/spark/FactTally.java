@@ -13,7 +13,7 @@ import java.util.Arrays;
  * Tokens are estimated from bytes.
  */
 final class FactTally {
-  /** Rows after which the estimate of bytes a token is the mean of those seen. */
+  /** What the first estimate of bytes a token weighs against prompts that were tokenized. */
   private static final double USUAL_WEIGHT_TOKENS = 64;
 
   private final PlanFacts facts = new PlanFacts();
