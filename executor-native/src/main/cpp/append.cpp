@@ -1,4 +1,4 @@
-#include "numeric.h"
+#include "key_slot.h"
 #include "ops.h"
 
 namespace shadowbatch {
@@ -14,41 +14,31 @@ SB_INLINE void mergeBytes(uint8_t* p, int slot, I x) {
   storeI(words, orI(andI(loadI(words), keep), byte));
 }
 
-void putInt8(uint8_t* block, int d, int slot, float* keys, const float* values, int rotation) {
-  rotate(keys, d, rotation);
-  const float keyTop = largest(keys, d);
-  const float valueTop = largest(values, d);
-  const F keyInverse = splat(127.f / keyTop);
-  const F valueInverse = splat(127.f / valueTop);
-  uint8_t* valueQuad = block + kTile * d + slot / 4 * 4 * d;
+// The blocks of a tile.
+struct Block {
+  uint8_t* keys;
+  uint8_t* values;
+};
+
+void putInt8(Block block, int d, int slot, float* keys, const float* values, int rotation) {
+  putKeyInt8(block.keys, d, slot, keys, rotation);
+  const float top = largest(values, d);
+  const F inverse = splat(127.f / top);
+  uint8_t* quad = block.values + slot / 4 * 4 * d;
   for (int i = 0; i < d; i += 16) {
-    alignas(16) uint8_t key[16];
-    storeBytes(key, addI(toInt(mul(load(keys + i), keyInverse)), splatI(128)));
-    for (int quad = 0; quad < 4; quad++) {
-      std::memcpy(block + (i / 4 + quad) * 4 * kTile + 4 * slot, key + 4 * quad, 4);
-    }
-    mergeBytes(valueQuad + 4 * i, slot, toInt(mul(load(values + i), valueInverse)));
+    mergeBytes(quad + 4 * i, slot, toInt(mul(load(values + i), inverse)));
   }
-  auto* scales = reinterpret_cast<float*>(block + 2 * kTile * d);
-  const float valueScale = valueTop / 127.f;
-  const float before = slot == 0 ? 0.f : scales[2 * kTile + slot - 1];
-  scales[slot] = keyTop / 127.f;
-  scales[kTile + slot] = valueScale;
-  scales[2 * kTile + slot] = before > valueScale ? before : valueScale;
+  auto* scales = reinterpret_cast<float*>(block.values + kTile * d);
+  const float scale = top / 127.f;
+  const float before = slot == 0 ? 0.f : scales[kTile + slot - 1];
+  scales[slot] = scale;
+  scales[kTile + slot] = before > scale ? before : scale;
 }
 
-// An infinite half would turn the weights of zero of earlier rows into NaN.
-SB_INLINE F finite(F x) { return minOf(maxOf(x, splat(-65504.f)), splat(65504.f)); }
-
-void putHalf(uint8_t* block, int d, int slot, const float* keys, const float* values) {
-  auto* key = reinterpret_cast<uint16_t*>(block);
-  uint16_t* value = key + (kTile + slot) * d;
-  for (int i = 0; i < d; i += 16) {
-    alignas(32) uint16_t half[16];
-    storeHalf(half, finite(load(keys + i)));
-    for (int j = 0; j < 16; j++) key[(i + j) * kTile + slot] = half[j];
-    storeHalf(value + i, finite(load(values + i)));
-  }
+void putHalf(Block block, int d, int slot, const float* keys, const float* values) {
+  putKeyHalf(block.keys, d, slot, keys);
+  uint16_t* value = reinterpret_cast<uint16_t*>(block.values) + slot * d;
+  for (int i = 0; i < d; i += 16) storeHalf(value + i, finite(load(values + i)));
 }
 
 }  // namespace
@@ -62,13 +52,17 @@ void append(Pool& pool, const AppendArgs& a) {
     for (int item = from; item < to; item++) {
       const AppendRun& run = a.runs[item / kv.kvHeads];
       const int head = item % kv.kvHeads;
-      uint8_t* block = run.page + kv.layerOffset + head * kv.blockBytes;
+      const long offset = kv.layerOffset + head * kv.blockBytes;
+      const Block block = {run.keys + offset, run.values + offset};
       for (int row = run.from; row < run.to; row++) {
         const int position = kv.positions[row];
         const int slot = position % kTile;
         copyRow(a.k.row(row) + head * d, d, keys);
         rope(keys, kv.cos + position * kv.ropeStride, kv.sin + position * kv.ropeStride, kv.half);
-        if (slot == 0) std::memset(block, 0, kv.blockBytes);
+        if (slot == 0) {
+          std::memset(block.keys, 0, kv.blockBytes);
+          std::memset(block.values, 0, kv.blockBytes);
+        }
         const float* values = a.v.row(row) + head * d;
         if (kv.codec == kInt8) {
           putInt8(block, d, slot, keys, values, kv.rotation);

@@ -106,16 +106,20 @@ struct KvArgs {
   int headDim;
   int rotation;      // width of the rotation of the integer codec
   int window;        // 0: all
-  long layerOffset;  // bytes from the start of a page
-  long blockBytes;
+  long layerOffset;  // bytes from the start of a half page
+  long blockBytes;   // of keys, and of values
   float scale;
   const float* cos;  // [positions, half]
   const float* sin;
   long ropeStride;
   int half;  // half of the rotary width, a multiple of 16
   const int32_t* positions;
-  const int32_t* rowPages;  // index in pages of the first page of each row's slice
-  const int64_t* pages;
+  const int32_t* rowPages;      // of each row's slice: index in keys and values of tile 0, or where
+                                // it would be before the dense segment's first
+  const int32_t* rowPicked;     // index of the first page of its picked segment, or -1
+  const int32_t* rowFirstTile;  // of its dense segment
+  const int64_t* keys;      // addresses of the key halves
+  const int64_t* values;
   int rows;
   bool separate;  // each slice walks its pages apart, also those that others read
 };
@@ -124,7 +128,8 @@ struct KvArgs {
 struct AppendRun {
   int from;
   int to;
-  uint8_t* page;
+  uint8_t* keys;
+  uint8_t* values;
 };
 
 struct AppendArgs {
@@ -135,11 +140,64 @@ struct AppendArgs {
   int runCount;
 };
 
+struct GramArgs;
+struct ProjectArgs;
+struct PlainArgs;
+struct RebuildArgs;
+
 struct AttendArgs {
   KvArgs kv;
   Floats q;
   Floats out;
   Floats state;  // data null: not wanted
+  // Of row r and KV head h, r * kvHeads + h: count and ids of the chunks that it reads; null: no
+  // picked segment in the batch.
+  const int32_t* picks;
+  long picksStride;
+  int chunkTokens;
+};
+
+struct SummariseArgs {
+  const int64_t* keys;       // halves of pages
+  const int64_t* landmarks;  // of pages
+  int pages;
+  int codec;
+  int blocks;  // layers times KV heads
+  int headDim;
+  int chunkTokens;
+  long keyBytes;  // of a block
+  long landmarkBytes;
+};
+
+// What a slice picks from; see ChunkView.numbers.
+struct SliceChunks {
+  int64_t first;  // index in landmarks of its first page, or -1
+  int64_t pages;
+  int64_t budget;
+  int64_t exact;  // address of the row of KV head 0: count and ascending ids
+  int64_t exactStride;
+};
+
+struct SelectArgs {
+  KvArgs kv;
+  Floats q;
+  int32_t* picks;
+  long picksStride;
+  const int64_t* landmarks;  // of pages
+  long landmarkOffset;       // of the layer
+  long landmarkBytes;        // of a block
+  int chunkTokens;
+  const SliceChunks* slices;
+  const int32_t* rowSlice;
+};
+
+struct MassArgs {
+  KvArgs kv;
+  Floats q;
+  Floats state;
+  Floats mass;
+  const int32_t* firstRows;  // of each slice, and the number of rows
+  int slices;
 };
 
 // The operations, compiled once for each instruction set.
@@ -154,6 +212,13 @@ struct Ops {
   void (*matmul)(Pool&, const MatmulArgs&);
   void (*append)(Pool&, const AppendArgs&);
   void (*attend)(Pool&, const AttendArgs&);
+  void (*gram)(Pool&, const GramArgs&);
+  void (*project)(Pool&, const ProjectArgs&);
+  void (*plainKeys)(Pool&, const PlainArgs&);
+  void (*rebuildKeys)(Pool&, const RebuildArgs&);
+  void (*summarise)(Pool&, const SummariseArgs&);
+  void (*selectChunks)(Pool&, const SelectArgs&);
+  void (*attentionMass)(Pool&, const MassArgs&);
   void (*exp)(const float* x, float* y, long n);  // for tests
 };
 

@@ -1,104 +1,9 @@
-#include "attention.h"
-
+#include "gather.h"
 #include "ops.h"
 
 namespace shadowbatch {
 namespace SB_ISA {
 namespace {
-
-// Query rows (token and head of one KV head's group) of a work item. A tile is read from memory
-// once for all rows of the item that see it in the same page.
-constexpr int kBlockRows = 96;
-
-// The largest score of a row that has seen nothing.
-constexpr float kNoScore = -1e30f;
-
-// The state of an item's rows, in a worker's scratch.
-struct Block {
-  uint8_t* packed;  // [rows][2 * d] integer queries
-  float* q;         // [rows][d] float queries
-  float* o;         // [rows][d]
-  float* max;  // padded, like the sums: 16 are read and written at a time
-  float* sum;
-  float* queryScale;
-  int32_t* querySum;
-  int32_t* position;
-  int32_t* firstTile;
-  const int64_t** pages;
-  int32_t* sliceEnd;  // behind the last row of the row's slice
-  int rows;
-};
-
-template <class T>
-T* take(char*& p, long n) {
-  T* at = reinterpret_cast<T*>(p);
-  p += (n * sizeof(T) + 63) / 64 * 64;
-  return at;
-}
-
-Block layOut(char* scratch, int d) {
-  Block b;
-  b.packed = take<uint8_t>(scratch, kBlockRows * 2L * d);
-  b.q = take<float>(scratch, kBlockRows * static_cast<long>(d));
-  b.o = take<float>(scratch, kBlockRows * static_cast<long>(d));
-  b.max = take<float>(scratch, kBlockRows + 16);
-  b.sum = take<float>(scratch, kBlockRows + 16);
-  b.queryScale = take<float>(scratch, kBlockRows);
-  b.querySum = take<int32_t>(scratch, kBlockRows);
-  b.position = take<int32_t>(scratch, kBlockRows);
-  b.firstTile = take<int32_t>(scratch, kBlockRows);
-  b.pages = take<const int64_t*>(scratch, kBlockRows);
-  b.sliceEnd = take<int32_t>(scratch, kBlockRows);
-  b.rows = 0;
-  return b;
-}
-
-// First position that a row sees.
-SB_INLINE int firstSeen(const KvArgs& kv, int position) {
-  return kv.window == 0 ? 0 : most(0, position - kv.window + 1);
-}
-
-void addRow(const AttendArgs& a, Block& b, int token, int head) {
-  const KvArgs& kv = a.kv;
-  const int d = kv.headDim;
-  const int r = b.rows++;
-  const int position = kv.positions[token];
-  b.position[r] = position;
-  b.firstTile[r] = firstSeen(kv, position) / kTile;
-  b.pages[r] = kv.pages + kv.rowPages[token];
-  b.max[r] = kNoScore;
-  b.sum[r] = 0.f;
-  float* q = b.q + r * d;
-  for (int i = 0; i < d; i += 16) store(b.o + r * d + i, splat(0.f));
-  copyRow(a.q.row(token) + head * d, d, q);
-  rope(q, kv.cos + position * kv.ropeStride, kv.sin + position * kv.ropeStride, kv.half);
-  if (kv.codec != kInt8) {
-    for (int i = 0; i < d; i += 16) store(q + i, mul(load(q + i), splat(kv.scale)));
-    return;
-  }
-  rotate(q, d, kv.rotation);
-  const float top = largest(q, d);
-  const F inverse = splat(127.f / top);
-  I total = splatI(0);
-  for (int i = 0; i < d; i += 16) {
-    const I x = toInt(mul(load(q + i), inverse));
-    total = addI(total, x);
-    packQuery(b.packed + r * 2L * d, i, x);
-  }
-  b.queryScale[r] = top / 127.f * kv.scale;
-  b.querySum[r] = sumI16(total);
-}
-
-// What one row sees of a tile: slots [from, to).
-struct Span {
-  int from;
-  int to;
-};
-
-SB_INLINE Span spanOf(const KvArgs& kv, int position, int tile) {
-  return {most(0, firstSeen(kv, position) - tile * kTile),
-          least(kTile, position + 1 - tile * kTile)};
-}
 
 // The running softmax of up to kSubRows rows on one tile. Done in passes over the rows, so that
 // the rows' long chains of operations overlap and their reductions are shared.
@@ -171,16 +76,17 @@ SB_INLINE void exponentials(Softmax& s, int rows, const Span* spans, int vectors
 // Rows of a tile; All: each sees all of it.
 template <bool All>
 __attribute__((noinline)) void int8Rows(const KvArgs& kv, Block& b, int first, int rows,
-                                        const Span* spans, const uint8_t* tile) {
+                                        const Span* spans, Tile tile) {
   const int d = kv.headDim;
-  const auto* scales = reinterpret_cast<const float*>(tile + 2 * kTile * d);
+  const auto* keyScales = reinterpret_cast<const float*>(tile.keys + kTile * d);
+  const auto* scales = reinterpret_cast<const float*>(tile.values + kTile * d);
   alignas(64) uint8_t weights[kSubRows * kWeightBytes];
   float back[16];
   Softmax softmax;
   const int vectors = vectorsOf<All>(spans, rows);
   const Queries queries = {b.packed + first * 2L * d, 2L * d, b.querySum + first,
                            b.queryScale + first};
-  scoreKeys(rows, queries, tile, scales, d, 16 * vectors, softmax.scores);
+  scoreKeys(rows, queries, tile.keys, keyScales, d, 16 * vectors, softmax.scores);
   findTops<All>(softmax, rows, spans, vectors, b.max + first);
   int last = 0, before = 0;
   float down = 0.f;
@@ -189,9 +95,9 @@ __attribute__((noinline)) void int8Rows(const KvArgs& kv, Block& b, int first, i
     const int to = All ? kTile : spans[r].to;
     if (to != before) {
       // Scales of tokens behind the row's last may overflow here; the weight of those is 0.
-      const float top = scales[2 * kTile + to - 1];
+      const float top = scales[kTile + to - 1];
       const F up = splat(32767.f / top);
-      for (int j = 0; j < 4; j++) valueScale[j] = mul(load(scales + kTile + 16 * j), up);
+      for (int j = 0; j < 4; j++) valueScale[j] = mul(load(scales + 16 * j), up);
       down = top / 32767.f;
       before = to;
       last = most(last, to);
@@ -200,15 +106,16 @@ __attribute__((noinline)) void int8Rows(const KvArgs& kv, Block& b, int first, i
     for (int j = 0; j < 4; j++) x[j] = mul(x[j], valueScale[j]);
     packWeights(weights + r * kWeightBytes, x);
   });
-  const auto* values = reinterpret_cast<const int8_t*>(tile + kTile * d);
+  const auto* values = reinterpret_cast<const int8_t*>(tile.values);
   addValues(rows, weights, values, d, (last + 3) / 4, softmax.correction, back, b.o + first * d);
 }
 
 template <bool All>
 __attribute__((noinline)) void halfRows(const KvArgs& kv, Block& b, int first, int rows,
-                                        const Span* spans, const uint8_t* tile) {
+                                        const Span* spans, Tile tile) {
   const int d = kv.headDim;
-  const auto* keys = reinterpret_cast<const uint16_t*>(tile);
+  const auto* keys = reinterpret_cast<const uint16_t*>(tile.keys);
+  const auto* values = reinterpret_cast<const uint16_t*>(tile.values);
   const int vectors = vectorsOf<All>(spans, rows);
   Softmax softmax;
   dotKeysHalf(rows, b.q + first * d, keys, d, softmax.scores);
@@ -216,11 +123,20 @@ __attribute__((noinline)) void halfRows(const KvArgs& kv, Block& b, int first, i
   exponentials<All>(softmax, rows, spans, vectors, b.sum + first, [&](int r, const F(&x)[4]) {
     for (int j = 0; j < 4; j++) store(softmax.scores + r * kTile + 16 * j, x[j]);
   });
-  addValuesHalf(rows, softmax.scores, keys + kTile * d, d, softmax.correction, b.o + first * d);
+  addValuesHalf(rows, softmax.scores, values, d, softmax.correction, b.o + first * d);
+}
+
+// Rows of a tile that go through it together; all: each sees all of it.
+SB_INLINE void runRows(const KvArgs& kv, Block& b, int first, int rows, const Span* spans, bool all,
+                       Tile tile) {
+  const bool integer = kv.codec == kInt8;
+  const auto pass = integer ? (all ? int8Rows<true> : int8Rows<false>)
+                            : (all ? halfRows<true> : halfRows<false>);
+  pass(kv, b, first, rows, spans, tile);
 }
 
 // Rows [from, to) see tile t in the same page.
-void run(const KvArgs& kv, Block& b, int from, int to, int t, const uint8_t* tile) {
+void run(const KvArgs& kv, Block& b, int from, int to, int t, Tile tile) {
   const bool integer = kv.codec == kInt8;
   const int most = integer ? kSubRows : kHalfRows;
   for (int first = from; first < to; first += most) {
@@ -231,34 +147,36 @@ void run(const KvArgs& kv, Block& b, int from, int to, int t, const uint8_t* til
       spans[r] = spanOf(kv, b.position[first + r], t);
       all &= spans[r].to - spans[r].from == kTile;
     }
-    const auto pass = integer ? (all ? int8Rows<true> : int8Rows<false>)
-                              : (all ? halfRows<true> : halfRows<false>);
-    pass(kv, b, first, rows, spans, tile);
+    runRows(kv, b, first, rows, spans, all, tile);
   }
 }
 
-// Asks for what row r's slice reads of tile t, `offset` into its page: blocks lie apart, so that
+// Asks for what row r's slice reads of tile t, `offset` into its halves: blocks lie apart, so that
 // the hardware would notice each one anew. Always inlined, and never called through a lambda: GCC
 // drops calls of functions that only prefetch.
 SB_INLINE void fetchBlock(const KvArgs& kv, const Block& b, int r, int t, long offset) {
-  const auto* block = reinterpret_cast<const uint8_t*>(b.pages[r][t]) + offset;
+  const auto* keyBlock = reinterpret_cast<const uint8_t*>(b.keys[r][t]) + offset;
+  const auto* valueBlock = reinterpret_cast<const uint8_t*>(b.values[r][t]) + offset;
   const int slots = least(kTile, b.position[b.sliceEnd[r] - 1] + 1 - t * kTile);
-  if (slots == kTile) {  // in one loop: the two below took a tenth longer from memory
-    for (long i = 0; i < kv.blockBytes; i += 64) __builtin_prefetch(block + i, 0, 2);
+  if (slots == kTile) {  // in whole blocks: the loops below took a tenth longer from memory
+    for (long i = 0; i < kv.blockBytes; i += 64) __builtin_prefetch(keyBlock + i, 0, 2);
+    for (long i = 0; i < kv.blockBytes; i += 64) __builtin_prefetch(valueBlock + i, 0, 2);
     return;
   }
   const long keys = kv.codec == kInt8 ? kv.headDim / 4 : kv.headDim;
   const long keyBytes = kv.codec == kInt8 ? 4 : 2;
   for (long i = 0; i < keys; i++) {
-    const uint8_t* key = block + i * keyBytes * kTile;
+    const uint8_t* key = keyBlock + i * keyBytes * kTile;
     for (long j = 0; j < keyBytes * slots; j += 64) __builtin_prefetch(key + j, 0, 2);
   }
-  const uint8_t* values = block + keys * keyBytes * kTile;
   const long valueBytes = kv.codec == kInt8 ? (slots + 3) / 4 * 4L * kv.headDim
                                             : slots * 2L * kv.headDim;
-  for (long j = 0; j < valueBytes; j += 64) __builtin_prefetch(values + j, 0, 2);
-  const long scales = 2 * keys * keyBytes * kTile;
-  for (long j = scales; j < kv.blockBytes; j += 64) __builtin_prefetch(block + j, 0, 2);
+  for (long j = 0; j < valueBytes; j += 64) __builtin_prefetch(valueBlock + j, 0, 2);
+  if (kv.codec != kInt8) return;
+  for (long j = keys * keyBytes * kTile; j < kv.blockBytes; j += 64) {
+    __builtin_prefetch(keyBlock + j, 0, 2);
+    __builtin_prefetch(valueBlock + j, 0, 2);
+  }
 }
 
 // Rows [from, to) of the block: tiles left to right; in each, runs of rows that read the same page.
@@ -285,16 +203,41 @@ void walk(const KvArgs& kv, Block& b, int head, int from, int to) {
         r++;
         continue;
       }
-      const int64_t page = b.pages[r][t];
+      const int64_t keys = b.keys[r][t];
       int end = behind(r);
-      while (end < to && sees(end) && b.pages[end][t] == page) end = behind(end);
+      while (end < to && sees(end) && b.keys[end][t] == keys) end = behind(end);
       if (end < to && sees(end)) {
         fetchBlock(kv, b, end, t, offset);
       } else if (end == to && sees(from) && b.position[from] >= (t + 1) * kTile) {
         fetchBlock(kv, b, from, t + 1, offset);
       }
-      run(kv, b, r, end, t, reinterpret_cast<const uint8_t*>(page) + offset);
+      run(kv, b, r, end, t, {reinterpret_cast<const uint8_t*>(keys) + offset,
+                             reinterpret_cast<const uint8_t*>(b.values[r][t]) + offset});
       r = end;
+    }
+  }
+}
+
+// Rows from r on belong to the token and its picked segment: gathers the chunks into tiles and goes
+// through them, asking for the next tile's chunks before each.
+void walkPicks(const AttendArgs& a, Block& b, int head, int from, int to, int token, uint8_t* room) {
+  const KvArgs& kv = a.kv;
+  const int32_t* row = a.picks + (static_cast<long>(token) * kv.kvHeads + head) * a.picksStride;
+  const PickedSegment segment = {kv.keys + kv.rowPicked[token], kv.values + kv.rowPicked[token],
+                                 kv.layerOffset + head * kv.blockBytes};
+  const int perTile = kTile / a.chunkTokens;
+  const int count = row[0];
+  const int32_t* ids = row + 1;
+  fetchChunks(kv, segment, a.chunkTokens, ids, least(perTile, count));
+  for (int i = 0; i < count; i += perTile) {
+    const int n = least(perTile, count - i);
+    fetchChunks(kv, segment, a.chunkTokens, ids + i + n, least(perTile, count - i - n));
+    const Tile tile = gatherChunks(kv, segment, a.chunkTokens, ids + i, n, room);
+    for (int first = from; first < to; first += kLeastSubRows) {
+      const int rows = least(kLeastSubRows, to - first);
+      Span spans[kLeastSubRows];
+      for (int r = 0; r < rows; r++) spans[r] = {0, n * a.chunkTokens};
+      runRows(kv, b, first, rows, spans, n == perTile, tile);
     }
   }
 }
@@ -302,7 +245,7 @@ void walk(const KvArgs& kv, Block& b, int head, int from, int to) {
 // All rows of the block together, or slice by slice: rows of a slice have one list of pages.
 void walkAll(const KvArgs& kv, Block& b, int head) {
   for (int r = b.rows - 1; r >= 0; r--) {
-    const bool last = r + 1 == b.rows || b.pages[r + 1] != b.pages[r];
+    const bool last = r + 1 == b.rows || b.keys[r + 1] != b.keys[r];
     b.sliceEnd[r] = last ? r + 1 : b.sliceEnd[r + 1];
   }
   if (!kv.separate) return walk(kv, b, head, 0, b.rows);
@@ -333,8 +276,20 @@ void attend(Pool& pool, const AttendArgs& a) {
       const long begin = (blocks - 1 - item % blocks) * blockRows;
       const long end = begin + blockRows < all ? begin + blockRows : all;
       Block b = layOut(pool.scratch(worker), d);
+      auto* room = reinterpret_cast<uint8_t*>(pool.scratch(worker)) + kScratchBytes / 2;
       for (long i = begin; i < end; i++) {
-        addRow(a, b, static_cast<int>(i / group), head * group + static_cast<int>(i % group));
+        addRow(kv, a.q, b, static_cast<int>(i / group), head * group + static_cast<int>(i % group));
+      }
+      if (a.picks != nullptr) {
+        for (long i = begin; i < end;) {
+          const int token = static_cast<int>(i / group);
+          const long behind = end < (token + 1L) * group ? end : (token + 1L) * group;
+          if (kv.rowPicked[token] >= 0) {
+            walkPicks(a, b, head, static_cast<int>(i - begin), static_cast<int>(behind - begin),
+                      token, room);
+          }
+          i = behind;
+        }
       }
       walkAll(kv, b, head);
       for (int r = 0; r < b.rows; r++) {

@@ -1,4 +1,4 @@
-// The bridge to the Java class io.shadowbatch.kernels.cpu.Native, and the only file that knows JNI.
+// The bridge to the Java class io.shadowbatch.kernels.cpu.Native, most of what knows JNI.
 // Arguments were checked in Java (Shapes).
 #include <sys/mman.h>
 
@@ -9,99 +9,12 @@
 #include <stdexcept>
 #include <vector>
 
-#include "args.h"
-#include "io_shadowbatch_kernels_cpu_Native.h"
-#include "isa.h"
+#include "jni_context.h"
 #include "peak.h"
-#include "spikes.h"
 
 using namespace shadowbatch;
 
 namespace {
-
-// What a handle points to. Calls on one handle are serialised.
-struct Context {
-  Context(int isa, int threads) : ops(opsOf(isa)), pool(threads, kScratchBytes) {}
-  const Ops& ops;
-  Pool pool;
-  std::mutex mutex;
-  std::vector<AppendRun> runs;
-  std::vector<int32_t> rowPages;
-  SpikePlan spikes;
-};
-
-void throwJava(JNIEnv* env, const char* type, const char* message) {
-  if (env->ExceptionCheck()) return;
-  jclass c = env->FindClass(type);
-  if (c != nullptr) env->ThrowNew(c, message);
-}
-
-// Runs body and turns what it throws into a Java exception.
-template <class Body>
-void guard(JNIEnv* env, Body body) noexcept {
-  try {
-    body();
-  } catch (const std::bad_alloc&) {
-    throwJava(env, "java/lang/OutOfMemoryError", "native memory of the CPU kernels");
-  } catch (const std::invalid_argument& e) {
-    throwJava(env, "java/lang/IllegalArgumentException", e.what());
-  } catch (const std::exception& e) {
-    throwJava(env, "java/lang/IllegalStateException", e.what());
-  } catch (...) {
-    throwJava(env, "java/lang/IllegalStateException", "unknown native error");
-  }
-}
-
-// guard, with the context's lock held.
-template <class Body>
-void onContext(JNIEnv* env, jlong handle, Body body) noexcept {
-  guard(env, [&] {
-    auto& c = *reinterpret_cast<Context*>(handle);
-    std::lock_guard<std::mutex> lock(c.mutex);
-    body(c);
-  });
-}
-
-// The elements of a Java array, copied back if they were written.
-class Ints {
- public:
-  Ints(JNIEnv* env, jintArray array, int release = JNI_ABORT)
-      : env_(env), array_(array), release_(release), p_(env->GetIntArrayElements(array, nullptr)) {
-    if (p_ == nullptr) throw std::bad_alloc();
-  }
-  ~Ints() { env_->ReleaseIntArrayElements(array_, p_, release_); }
-  Ints(const Ints&) = delete;
-  operator int32_t*() const { return reinterpret_cast<int32_t*>(p_); }
-
- private:
-  JNIEnv* env_;
-  jintArray array_;
-  int release_;
-  jint* p_;
-};
-
-class Longs {
- public:
-  Longs(JNIEnv* env, jlongArray array)
-      : env_(env), array_(array), p_(env->GetLongArrayElements(array, nullptr)) {
-    if (p_ == nullptr) throw std::bad_alloc();
-  }
-  ~Longs() { env_->ReleaseLongArrayElements(array_, p_, JNI_ABORT); }
-  Longs(const Longs&) = delete;
-  operator const int64_t*() const { return reinterpret_cast<const int64_t*>(p_); }
-
- private:
-  JNIEnv* env_;
-  jlongArray array_;
-  jlong* p_;
-};
-
-template <class T>
-T* at(int64_t address) {
-  return reinterpret_cast<T*>(address);
-}
-
-Floats floats(int64_t address, int64_t stride) { return {at<float>(address), stride}; }
 
 // From {q, scale, sum, qStride, groupStride, spikes, spikeColumn, spikeValue}.
 Quantised quantised(const int64_t* a) {
@@ -114,19 +27,21 @@ struct Step {
   Longs shape;  // see Native.append
   Ints positions;
   Ints firstRows;  // of each slice, and the number of rows
-  Longs pages;
-  Ints firstPages;
+  Longs keys;
+  Longs values;
+  int slices;
   KvArgs kv;
 
   Step(JNIEnv* env, jlongArray shapeArray, jfloat scale, jintArray positionArray,
-       jintArray firstRowArray, jlongArray pageArray, jintArray firstPageArray, Context& c)
+       jintArray firstRowArray, jlongArray keyArray, jlongArray valueArray,
+       jintArray slicePageArray, Context& c)
       : shape(env, shapeArray),
         positions(env, positionArray),
         firstRows(env, firstRowArray),
-        pages(env, pageArray),
-        firstPages(env, firstPageArray) {
+        keys(env, keyArray),
+        values(env, valueArray),
+        slices(static_cast<int>(shape[12])) {
     const int64_t* s = shape;
-    const int slices = static_cast<int>(s[12]);
     kv.codec = static_cast<int>(s[0]);
     kv.kvHeads = static_cast<int>(s[1]);
     kv.headsPerGroup = static_cast<int>(s[2]);
@@ -142,13 +57,21 @@ struct Step {
     kv.separate = s[13] != 0;
     kv.scale = scale;
     kv.positions = positions;
-    kv.pages = pages;
+    kv.keys = keys;
+    kv.values = values;
     kv.rows = firstRows[slices];
-    c.rowPages.resize(kv.rows);
+    if (slicePageArray == nullptr) return;
+    Ints slicePages(env, slicePageArray);  // three numbers for each, see KvView.slicePages
+    c.rowPages.resize(3 * kv.rows);
+    int32_t* rowPages = c.rowPages.data();
     for (int i = 0; i < slices; i++) {
-      for (int row = firstRows[i]; row < firstRows[i + 1]; row++) c.rowPages[row] = firstPages[i];
+      for (int row = firstRows[i]; row < firstRows[i + 1]; row++) {
+        for (int j = 0; j < 3; j++) rowPages[j * kv.rows + row] = slicePages[3 * i + j];
+      }
     }
-    kv.rowPages = c.rowPages.data();
+    kv.rowPages = rowPages;
+    kv.rowPicked = rowPages + kv.rows;
+    kv.rowFirstTile = rowPages + 2 * kv.rows;
   }
 };
 
@@ -158,11 +81,11 @@ void findRuns(const Step& step, std::vector<AppendRun>& runs) {
   const KvArgs& kv = step.kv;
   for (int row = 0; row < kv.rows; row++) {
     const int page = kv.rowPages[row] + kv.positions[row] / kTile;
-    auto* address = at<uint8_t>(kv.pages[page]);
-    if (!runs.empty() && runs.back().page == address) {
+    auto* keys = at<uint8_t>(kv.keys[page]);
+    if (!runs.empty() && runs.back().keys == keys) {
       runs.back().to = row + 1;
     } else {
-      runs.push_back({row, row + 1, address});
+      runs.push_back({row, row + 1, keys, at<uint8_t>(kv.values[page])});
     }
   }
 }
@@ -187,9 +110,6 @@ void* allocate(long bytes) {
 }
 
 }  // namespace
-
-#define SB_JNI(type, name) \
-  extern "C" JNIEXPORT type JNICALL Java_io_shadowbatch_kernels_cpu_Native_##name
 
 SB_JNI(jint, supported)(JNIEnv*, jclass) {
   int mask = 0;
@@ -295,11 +215,11 @@ SB_JNI(void, matmul)(JNIEnv* env, jclass, jlong handle, jlongArray x, jlong w, j
 }
 
 SB_JNI(void, append)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlongArray shape,
-                     jfloat scale, jintArray positions, jintArray firstRows, jlongArray pages,
-                     jintArray firstPages) {
+                     jfloat scale, jintArray positions, jintArray firstRows, jlongArray keys,
+                     jlongArray values, jintArray slicePages) {
   onContext(env, handle, [&](Context& c) {
     Longs t(env, tensors);
-    Step step(env, shape, scale, positions, firstRows, pages, firstPages, c);
+    Step step(env, shape, scale, positions, firstRows, keys, values, slicePages, c);
     findRuns(step, c.runs);
     c.ops.append(c.pool, {step.kv, floats(t[0], t[1]), floats(t[2], t[3]), c.runs.data(),
                           static_cast<int>(c.runs.size())});
@@ -307,12 +227,52 @@ SB_JNI(void, append)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlon
 }
 
 SB_JNI(void, attend)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlongArray shape,
-                     jfloat scale, jintArray positions, jintArray firstRows, jlongArray pages,
-                     jintArray firstPages) {
+                     jfloat scale, jintArray positions, jintArray firstRows, jlongArray keys,
+                     jlongArray values, jintArray slicePages) {
   onContext(env, handle, [&](Context& c) {
     Longs t(env, tensors);
-    Step step(env, shape, scale, positions, firstRows, pages, firstPages, c);
-    c.ops.attend(c.pool, {step.kv, floats(t[0], t[1]), floats(t[2], t[3]), floats(t[4], t[5])});
+    Step step(env, shape, scale, positions, firstRows, keys, values, slicePages, c);
+    c.ops.attend(c.pool, {step.kv, floats(t[0], t[1]), floats(t[2], t[3]), floats(t[4], t[5]),
+                          at<int32_t>(t[6]), static_cast<long>(t[7]), static_cast<int>(t[8])});
+  });
+}
+
+SB_JNI(void, attentionMass)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlongArray shape,
+                            jfloat scale, jintArray positions, jintArray firstRows,
+                            jlongArray keys, jlongArray values, jintArray slicePages) {
+  onContext(env, handle, [&](Context& c) {
+    Longs t(env, tensors);
+    Step step(env, shape, scale, positions, firstRows, keys, values, slicePages, c);
+    c.ops.attentionMass(c.pool, {step.kv, floats(t[0], t[1]), floats(t[2], t[3]),
+                                 floats(t[4], t[5]), step.firstRows, step.slices});
+  });
+}
+
+SB_JNI(void, summarise)(JNIEnv* env, jclass, jlong handle, jlongArray keys, jlongArray landmarks,
+                        jint pages, jlongArray shape) {
+  onContext(env, handle, [&](Context& c) {
+    Longs k(env, keys), l(env, landmarks), s(env, shape);
+    c.ops.summarise(c.pool, {k, l, pages, static_cast<int>(s[0]), static_cast<int>(s[1]),
+                             static_cast<int>(s[2]), static_cast<int>(s[3]),
+                             static_cast<long>(s[4]), static_cast<long>(s[5])});
+  });
+}
+
+SB_JNI(void, selectChunks)(JNIEnv* env, jclass, jlong handle, jlongArray tensors, jlongArray shape,
+                           jfloat scale, jintArray positions, jintArray firstRows,
+                           jlongArray landmarks, jlongArray slices) {
+  onContext(env, handle, [&](Context& c) {
+    Longs t(env, tensors), numbers(env, slices);
+    Step step(env, shape, scale, positions, firstRows, landmarks, landmarks, nullptr, c);
+    c.rowPages.resize(step.kv.rows);
+    for (int i = 0; i < step.slices; i++) {
+      for (int row = step.firstRows[i]; row < step.firstRows[i + 1]; row++) c.rowPages[row] = i;
+    }
+    const auto* of = reinterpret_cast<const SliceChunks*>(static_cast<const int64_t*>(numbers));
+    c.ops.selectChunks(c.pool, {step.kv, floats(t[0], t[1]), at<int32_t>(t[2]),
+                                static_cast<long>(t[3]), step.keys, static_cast<long>(t[4]),
+                                static_cast<long>(t[5]), static_cast<int>(t[6]), of,
+                                c.rowPages.data()});
   });
 }
 

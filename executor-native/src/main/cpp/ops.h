@@ -1,6 +1,7 @@
 // The operations of one instruction set, for its table in ops.cpp.
 #pragma once
 #include "args.h"
+#include "lowrank.h"
 
 namespace shadowbatch {
 namespace SB_ISA {
@@ -15,6 +16,13 @@ void argmax(Pool&, Floats logits, int rows, int columns, int32_t* ids);
 void matmul(Pool&, const MatmulArgs&);
 void append(Pool&, const AppendArgs&);
 void attend(Pool&, const AttendArgs&);
+void gram(Pool&, const GramArgs&);
+void project(Pool&, const ProjectArgs&);
+void plainKeys(Pool&, const PlainArgs&);
+void rebuildKeys(Pool&, const RebuildArgs&);
+void summarise(Pool&, const SummariseArgs&);
+void selectChunks(Pool&, const SelectArgs&);
+void attentionMass(Pool&, const MassArgs&);
 void expAll(const float* x, float* y, long n);
 
 }  // namespace SB_ISA

@@ -121,6 +121,15 @@ SB_INLINE F loadHalf(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
+// Eight or four halves from each place, in order.
+SB_INLINE F loadHalf2(const uint16_t* p, const uint16_t* q) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q)))};
+}
+SB_INLINE F loadHalf4(const uint16_t* p, const uint16_t* q, const uint16_t* r, const uint16_t* s) {
+  return {_mm256_cvtph_ps(_mm_unpacklo_epi64(_mm_loadu_si64(p), _mm_loadu_si64(q))),
+          _mm256_cvtph_ps(_mm_unpacklo_epi64(_mm_loadu_si64(r), _mm_loadu_si64(s)))};
+}
 SB_INLINE void storeHalf(uint16_t* p, F x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, 0));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, 0));

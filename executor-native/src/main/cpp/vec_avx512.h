@@ -70,6 +70,17 @@ SB_INLINE I loadBytes(const void* p) {
 SB_INLINE F loadHalf(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+// Eight or four halves from each place, in order.
+SB_INLINE F loadHalf2(const uint16_t* p, const uint16_t* q) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));
+  return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
+}
+SB_INLINE F loadHalf4(const uint16_t* p, const uint16_t* q, const uint16_t* r, const uint16_t* s) {
+  const __m128i a = _mm_unpacklo_epi64(_mm_loadu_si64(p), _mm_loadu_si64(q));
+  const __m128i b = _mm_unpacklo_epi64(_mm_loadu_si64(r), _mm_loadu_si64(s));
+  return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
+}
 SB_INLINE void storeHalf(uint16_t* p, F x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, 0));
 }

@@ -201,6 +201,16 @@ SB_INLINE F loadHalf(const uint16_t* p) {
   F r;
   SB_EACH(floatOfHalf(p[i]));
 }
+// Eight or four halves from each place, in order.
+SB_INLINE F loadHalf2(const uint16_t* p, const uint16_t* q) {
+  F r;
+  SB_EACH(floatOfHalf(i < 8 ? p[i] : q[i - 8]));
+}
+SB_INLINE F loadHalf4(const uint16_t* p, const uint16_t* q, const uint16_t* r4, const uint16_t* s) {
+  const uint16_t* const from[4] = {p, q, r4, s};
+  F r;
+  SB_EACH(floatOfHalf(from[i / 4][i % 4]));
+}
 SB_INLINE void storeHalf(uint16_t* p, F x) {
   for (int i = 0; i < 16; i++) p[i] = halfOf(x.v[i]);
 }

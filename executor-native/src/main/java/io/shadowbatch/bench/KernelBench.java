@@ -192,7 +192,18 @@ public final class KernelBench implements AutoCloseable {
   }
 
   private static KvView view(AttentionShape shape, Tensor[] pages, int rows) {
-    return new KvView(shape.layout(), List.of(List.of(KvSegment.dense(pages, 0, rows))));
+    return new KvView(shape.layout(), List.of(List.of(dense(pages, rows))));
+  }
+
+  private static KvSegment dense(Tensor[] pages, int length) {
+    Tensor[] keys = new Tensor[pages.length];
+    Tensor[] values = new Tensor[pages.length];
+    for (int i = 0; i < pages.length; i++) {
+      int bytes = pages[i].columns();
+      keys[i] = pages[i].columns(0, bytes / 2);
+      values[i] = pages[i].columns(bytes / 2, bytes);
+    }
+    return KvSegment.dense(keys, values, 0, length);
   }
 
   /** One layer of 9 query heads over 3 KV heads of 64. */
@@ -210,7 +221,7 @@ public final class KernelBench implements AutoCloseable {
       Tensor[] pages = new Tensor[(length + 63) / 64];
       for (int p = 0; p < pages.length; p++) pages[p] = page(layout);
       slices.add(new Slice(s, s * perSequence, perSequence));
-      segments.add(List.of(KvSegment.dense(pages, 0, length)));
+      segments.add(List.of(dense(pages, length)));
       fill(shape, pages, length, rope);
       for (int i = 0; i < perSequence; i++) positions[s * perSequence + i] = context + i;
     }

@@ -32,6 +32,14 @@ public interface Kernels extends AutoCloseable {
   /** Maps bytes [offset, offset + length) of a file read-only; offset is a multiple of 4096. */
   Storage map(Path file, long offset, long length) throws IOException;
 
+  /**
+   * Zeroed memory that the system may write out to a file of the folder. The file has no name once
+   * this returns, and its bytes are the disk's until the memory is garbage.
+   *
+   * @throws IOException if the folder has no room for all of it
+   */
+  Storage spill(Path folder, long bytes) throws IOException;
+
   /** Room for {@code rows x columns} activations in the form that this backend multiplies. */
   Activations activations(Storage storage, int rows, int columns);
 
@@ -86,6 +94,10 @@ public interface Kernels extends AutoCloseable {
    * appended. Keys are walked in tiles of 64 aligned positions, left to right, carrying the online
    * softmax (Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022).
    *
+   * <p>A slice may have a picked segment before its dense one. Its picked chunks are gathered, in
+   * their order, into tiles of 64 tokens, the last perhaps part full, which go first: with all
+   * chunks picked the result has the bits of the dense segments alone. No windows then.
+   *
    * @param q [n, queryHeads * headDim] before RoPE
    * @param out [n, queryHeads * headDim]
    * @param state [n, 2 * queryHeads], largest score and sum of exponentials of each head, from
@@ -102,10 +114,64 @@ public interface Kernels extends AutoCloseable {
       Tensor state);
 
   /**
+   * Landmarks of whole pages, of all layers and KV heads: the mean of each chunk's keys as they are
+   * stored (roped, and rotated by the INT8 codec), and its likeness, the least cosine between that
+   * mean, before it is rounded, and a key of the chunk. Sums over tokens are trees of distance
+   * chunkTokens / 2, .., 1; sums over dimensions chains of fused multiply-adds from 0 on. Means
+   * beyond the halves become the largest half.
+   *
+   * @param keys the key halves of the pages
+   * @param landmarks U8 [1, pageBytes] each, see {@link LandmarkLayout}
+   */
+  void summarise(KvLayout layout, int chunkTokens, Tensor[] keys, Tensor[] landmarks);
+
+  /**
+   * Picks the chunks that each row of a picked slice reads (ShadowKV, Sun et al. 2025, section 3,
+   * with scores in floats). Of all chunks but the exact ones, z[j][c] is the product of query head
+   * j of the KV head's group and the landmark, a chain of fused multiply-adds over the dimensions;
+   * score[c] = max over j of z[j][c] - log(sum over c of exp z[j][c]), or z for a single head. The
+   * picks are the exact chunks and the {@code budgetChunks} with the largest scores, of equals the
+   * lowest, ascending. What is not a number counts as -infinity.
+   *
+   * @param q [n, queryHeads * headDim] before RoPE
+   * @param picks gets the rows of the slices that have chunks
+   */
+  void selectChunks(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      ChunkView chunks,
+      RopeTable rope,
+      ChunkPicks picks);
+
+  /**
+   * Adds to {@code mass} the weight that attention gives each position: exp(score - max) * (1 /
+   * sum) of every row of the slice, ascending, and every query head of the KV head's group.
+   *
+   * @param view all slices dense
+   * @param q as {@link #attend} got it
+   * @param state as {@link #attend} wrote it
+   * @param mass F32 [slices * kvHeads, at least the longest slice]
+   */
+  void attentionMass(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      KvView view,
+      RopeTable rope,
+      Tensor state,
+      Tensor mass);
+
+  /**
    * ids[i] = column of the largest of logits[i], the lowest on a tie, or -1 if the row holds no
    * number that compares (all NaN).
    */
   void argmax(Tensor logits, int[] ids);
+
+  /** The operations on keys of low rank. */
+  LowRankKernels lowRank();
 
   @Override
   void close();

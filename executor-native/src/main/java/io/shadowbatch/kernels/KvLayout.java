@@ -2,16 +2,20 @@ package io.shadowbatch.kernels;
 
 /**
  * Where the keys and values of a page lie. A page holds one tile of 64 consecutive positions for
- * every layer and KV head; the blocks are ordered [layer][kvHead], each of {@link #blockBytes}.
+ * every layer and KV head: a half of keys, then a half of values, which may also live apart. Both
+ * are blocks in the order [layer][kvHead], each of {@link #blockBytes}.
  *
  * <pre>
- *  INT8  byte  key[d/4][64][4]    key + 128, after RoPE and rotation
- *        byte  value[16][d][4]    value[quad][dim][i] is token 4 * quad + i
- *        float keyScale[64], valueScale[64]
- *        float valueTop[64]       largest valueScale of the tokens 0..i of the tile
- *  FP16  half  key[d][64], value[64][d]   keys after RoPE
- *  F32   float key[d][64], value[64][d]   keys after RoPE
+ *        key block                      value block
+ *  INT8  byte  key[d/4][64][4]          byte  value[16][d][4]
+ *        float keyScale[64]             float valueScale[64], valueTop[64]
+ *  FP16  half  key[d][64]               half  value[64][d]
+ *  F32   float key[d][64]               float value[64][d]
  * </pre>
+ *
+ * <p>Keys are stored after RoPE; those of INT8 also after the rotation, and plus 128. Their value
+ * [quad][dim][i] is of token 4 * quad + i; valueTop is the largest valueScale of the tokens 0..i of
+ * the tile.
  *
  * @param headDim width of a head, a multiple of 16, at most 256
  */
@@ -27,25 +31,35 @@ public record KvLayout(KvCodec codec, int layers, int kvHeads, int headDim) {
     }
   }
 
-  /** Bytes of the block of one layer and KV head, a multiple of 64. */
+  /** Bytes of the key block, or of the value block, of one layer and KV head: a multiple of 64. */
   public int blockBytes() {
     return switch (codec) {
-      case INT8 -> 2 * TILE * headDim + 3 * 4 * TILE;
+      case INT8 -> TILE * headDim + 2 * 4 * TILE;
       // The 192 spare bytes keep blocks from lying at equal offsets of a 4 KiB page, which costs
       // up to half the speed (store-to-load aliasing).
-      case FP16 -> 2 * 2 * TILE * headDim + 192;
-      case F32 -> 2 * 4 * TILE * headDim + 192;
+      case FP16 -> 2 * TILE * headDim + 192;
+      case F32 -> 4 * TILE * headDim + 192;
     };
   }
 
-  /** Bytes of the blocks of one layer in a page. */
+  /** Bytes of the blocks of one layer in a half. */
   public int layerBytes() {
     return blockBytes() * kvHeads;
   }
 
+  /** Offset in a half of the block of a layer and KV head. */
+  public long blockOffset(int layer, int kvHead) {
+    return (long) layer * layerBytes() + (long) kvHead * blockBytes();
+  }
+
+  /** Bytes of the keys, or of the values, of a page. */
+  public long halfBytes() {
+    return (long) layerBytes() * layers;
+  }
+
   /** Bytes of a page. */
   public long pageBytes() {
-    return (long) layerBytes() * layers;
+    return 2 * halfBytes();
   }
 
   /**

@@ -10,8 +10,10 @@ public final class KvView {
   private final KvLayout layout;
   private final List<List<KvSegment>> segments;
   private final PrefixAttention attention;
-  private final long[] pageAddresses;
-  private final int[] firstPages;
+  private final long[] keyAddresses;
+  private final long[] valueAddresses;
+  private final int[] slicePages;
+  private ChunkPicks picks;
 
   /**
    * @param segments one list for each slice
@@ -27,19 +29,40 @@ public final class KvView {
     this.layout = layout;
     this.attention = attention;
     this.segments = segments;
-    this.firstPages = new int[segments.size() + 1];
+    this.slicePages = new int[3 * segments.size()];
     int pages = 0;
     for (int s = 0; s < segments.size(); s++) {
-      for (KvSegment g : segments.get(s)) pages += g.pages().length;
-      firstPages[s + 1] = pages;
+      slicePages[3 * s + 1] = -1;
+      for (KvSegment g : segments.get(s)) {
+        int firstTile = g.firstPosition() / KvLayout.TILE;
+        slicePages[3 * s + 2] = firstTile;
+        slicePages[3 * s] = pages - firstTile;
+        if (g.picks() != null) {
+          slicePages[3 * s + 1] = pages;
+          requireOnePicks(g.picks());
+        }
+        pages += g.keys().length;
+      }
     }
-    this.pageAddresses = new long[pages];
+    this.keyAddresses = new long[pages];
+    this.valueAddresses = new long[pages];
     int i = 0;
     for (List<KvSegment> slice : segments) {
       for (KvSegment g : slice) {
-        for (var page : g.pages()) pageAddresses[i++] = page.address();
+        for (int page = 0; page < g.keys().length; page++, i++) {
+          keyAddresses[i] = g.keys()[page].address();
+          valueAddresses[i] = g.values()[page].address();
+        }
       }
     }
+  }
+
+  private void requireOnePicks(ChunkPicks next) {
+    if (picks != null && picks != next) {
+      throw new IllegalArgumentException(
+          "kv view: segments with different picks; all of a view need one and the same object");
+    }
+    picks = next;
   }
 
   public KvLayout layout() {
@@ -56,25 +79,52 @@ public final class KvView {
     return segments.get(slice);
   }
 
-  /** Addresses of all pages of all segments, in order; for backends that use addresses. */
-  public long[] pageAddresses() {
-    return pageAddresses;
+  /** Addresses of the key halves of all segments, in order; for backends that use addresses. */
+  public long[] keyAddresses() {
+    return keyAddresses;
   }
 
-  /** Index in {@link #pageAddresses} of the first page of each slice, and the total at the end. */
-  public int[] firstPages() {
-    return firstPages;
+  /** Addresses of the value halves, in the same order. */
+  public long[] valueAddresses() {
+    return valueAddresses;
   }
 
   /**
-   * True if every slice reads one dense segment from position 0: the case that all kernels serve.
+   * Three numbers for each slice: index in {@link #keyAddresses} of the page that tile 0 would have
+   * if the dense segment began there (so it may be negative), index of the first page of its picked
+   * segment or -1, and the first tile of the dense segment.
    */
-  public boolean isDensePrefix() {
-    for (List<KvSegment> slice : segments) {
-      if (slice.size() != 1 || !slice.get(0).isDense() || slice.get(0).firstPosition() != 0) {
-        return false;
-      }
-    }
-    return true;
+  public int[] slicePages() {
+    return slicePages;
+  }
+
+  /** What the picked segments are read by, or null if there is none. */
+  public ChunkPicks picks() {
+    return picks;
+  }
+
+  /** The picked segment of a slice, or null. */
+  public KvSegment picked(int slice) {
+    KvSegment first = segments.get(slice).get(0);
+    return first.picks() == null ? null : first;
+  }
+
+  /** The dense segment of a slice: its last, where new tokens go. */
+  public KvSegment dense(int slice) {
+    List<KvSegment> all = segments.get(slice);
+    return all.get(all.size() - 1);
+  }
+
+  /**
+   * True if a slice reads one dense segment from position 0, or a picked one and behind it a dense
+   * one: what kernels serve.
+   */
+  public boolean isServed(int slice) {
+    KvSegment dense = dense(slice);
+    KvSegment picked = picked(slice);
+    return dense.isDense()
+        && segments.get(slice).size() == (picked == null ? 1 : 2)
+        && dense.firstPosition() == (picked == null ? 0 : picked.length())
+        && (picked == null || !picked.isMoved());
   }
 }

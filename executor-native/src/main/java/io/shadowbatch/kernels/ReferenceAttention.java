@@ -1,7 +1,6 @@
 package io.shadowbatch.kernels;
 
 import io.shadowbatch.tensor.Tensor;
-import java.nio.ByteBuffer;
 
 /**
  * The definition of key and value storage and of attention, in plain Java, one row and one head at
@@ -28,7 +27,7 @@ final class ReferenceAttention {
     float[] sin = new float[cos.length];
     for (int s = 0; s < batch.slices().size(); s++) {
       Slice slice = batch.slices().get(s);
-      KvSegment segment = view.segments(s).get(0);
+      KvSegment segment = view.dense(s);
       for (int row = slice.firstRow(); row < slice.endRow(); row++) {
         int position = batch.positions()[row];
         k.readRow(row, keys);
@@ -37,8 +36,8 @@ final class ReferenceAttention {
         rope.sin().readRow(position, sin);
         for (int h = 0; h < layout.kvHeads(); h++) {
           ReferenceMath.rope(keys, h * d, cos, sin);
-          Block block = new Block(layout, segment.pages()[position / TILE], layer, h);
-          block.put(position % TILE, keys, values, h * d);
+          ReferenceTile tile = tile(layout, segment, position / TILE, layer, h);
+          tile.put(position % TILE, keys, values, h * d);
         }
       }
     }
@@ -61,7 +60,7 @@ final class ReferenceAttention {
     float[] sin = new float[cos.length];
     for (int s = 0; s < batch.slices().size(); s++) {
       Slice slice = batch.slices().get(s);
-      KvSegment segment = view.segments(s).get(0);
+      KvSegment segment = view.dense(s);
       for (int row = slice.firstRow(); row < slice.endRow(); row++) {
         int position = batch.positions()[row];
         q.readRow(row, queries);
@@ -70,12 +69,16 @@ final class ReferenceAttention {
         for (int h = 0; h < shape.queryHeads(); h++) {
           ReferenceMath.rope(queries, h * d, cos, sin);
           Query query = new Query(shape, queries, h * d);
+          int kvHead = h / shape.headsPerGroup();
           int first = shape.window() == 0 ? 0 : Math.max(0, position - shape.window() + 1);
+          if (view.picked(s) != null) {
+            query.picked(layout, view.picked(s), row, layer, kvHead);
+            first = segment.firstPosition();
+          }
           for (int t = first / TILE; t <= position / TILE; t++) {
-            Block block = new Block(layout, segment.pages()[t], layer, h / shape.headsPerGroup());
             int from = Math.max(0, first - t * TILE);
             int to = Math.min(TILE, position + 1 - t * TILE);
-            query.tile(block, from, to);
+            query.tile(tile(layout, segment, t, layer, kvHead), from, to);
           }
           query.finish(result, h * d);
           if (state != null) {
@@ -88,87 +91,49 @@ final class ReferenceAttention {
     }
   }
 
-  /** The block of one layer and KV head of a page. */
-  private static final class Block {
-    private final KvLayout layout;
-    private final int d;
-    private final ByteBuffer bytes;
+  /** Tile {@code t} of the sequence, which lies in a dense segment. */
+  private static ReferenceTile tile(
+      KvLayout layout, KvSegment segment, int t, int layer, int kvHead) {
+    int page = t - segment.firstPosition() / TILE;
+    return new ReferenceTile(layout, segment, page, layer, kvHead);
+  }
 
-    Block(KvLayout layout, Tensor page, int layer, int head) {
-      this.layout = layout;
-      this.d = layout.headDim();
-      int offset = layer * layout.layerBytes() + head * layout.blockBytes();
-      this.bytes = ReferenceKernels.nativeSlice(page, offset, layout.blockBytes());
-    }
-
-    /** Stores a token; the first of a tile clears the block, so that no slot holds old numbers. */
-    void put(int slot, float[] keys, float[] values, int from) {
-      if (slot == 0) bytes.put(0, new byte[layout.blockBytes()]);
-      switch (layout.codec()) {
-        case INT8 -> putInt8(slot, keys, values, from);
-        case FP16 -> {
-          for (int i = 0; i < d; i++) {
-            bytes.putShort(2 * (i * TILE + slot), half(keys[from + i]));
-            bytes.putShort(2 * ((TILE + slot) * d + i), half(values[from + i]));
-          }
-        }
-        case F32 -> {
-          for (int i = 0; i < d; i++) {
-            bytes.putFloat(4 * (i * TILE + slot), keys[from + i]);
-            bytes.putFloat(4 * ((TILE + slot) * d + i), values[from + i]);
+  /** Adds up by rows of a slice, then heads of a group. */
+  static void mass(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      KvView view,
+      RopeTable rope,
+      Tensor state,
+      Tensor mass) {
+    KvLayout layout = shape.layout();
+    int d = layout.headDim();
+    float[] queries = new float[shape.queryHeads() * d];
+    float[] cos = new float[rope.cos().columns()];
+    float[] sin = new float[cos.length];
+    for (int s = 0; s < batch.slices().size(); s++) {
+      Slice slice = batch.slices().get(s);
+      for (int row = slice.firstRow(); row < slice.endRow(); row++) {
+        int position = batch.positions()[row];
+        q.readRow(row, queries);
+        rope.cos().readRow(position, cos);
+        rope.sin().readRow(position, sin);
+        for (int h = 0; h < shape.queryHeads(); h++) {
+          ReferenceMath.rope(queries, h * d, cos, sin);
+          Query query = new Query(shape, queries, h * d);
+          query.max = state.f32(row, 2 * h);
+          query.sum = state.f32(row, 2 * h + 1);
+          int kvHead = h / shape.headsPerGroup();
+          int to = s * layout.kvHeads() + kvHead;
+          int first = shape.window() == 0 ? 0 : Math.max(0, position - shape.window() + 1);
+          for (int p = first; p <= position; p++) {
+            ReferenceTile tile = tile(layout, view.dense(s), p / TILE, layer, kvHead);
+            mass.setF32(to, p, mass.f32(to, p) + query.weight(tile, p % TILE));
           }
         }
       }
-    }
-
-    /** Never infinite: that would turn the weights of zero of earlier rows into NaN. */
-    private static short half(float x) {
-      return ReferenceMath.toHalf(Math.min(Math.max(x, -65504f), 65504f));
-    }
-
-    private void putInt8(int slot, float[] keys, float[] values, int from) {
-      ReferenceMath.rotate(keys, from, d, layout.rotationWidth());
-      float keyTop = ReferenceMath.largest(keys, from, d);
-      float valueTop = ReferenceMath.largest(values, from, d);
-      float valueScale = valueTop / 127f;
-      for (int i = 0; i < d; i++) {
-        int key = ReferenceMath.round(keys[from + i] * (127f / keyTop)) + 128;
-        int value = ReferenceMath.round(values[from + i] * (127f / valueTop));
-        bytes.put(i / 4 * 4 * TILE + 4 * slot + i % 4, (byte) key);
-        bytes.put(TILE * d + slot / 4 * 4 * d + 4 * i + slot % 4, (byte) value);
-      }
-      int scales = 2 * TILE * d;
-      bytes.putFloat(scales + 4 * slot, keyTop / 127f);
-      bytes.putFloat(scales + 4 * (TILE + slot), valueScale);
-      float before = slot == 0 ? 0 : bytes.getFloat(scales + 4 * (2 * TILE + slot - 1));
-      bytes.putFloat(scales + 4 * (2 * TILE + slot), Math.max(before, valueScale));
-    }
-
-    int keyInt(int slot, int i) {
-      return (bytes.get(i / 4 * 4 * TILE + 4 * slot + i % 4) & 0xff) - 128;
-    }
-
-    int valueInt(int slot, int i) {
-      return bytes.get(TILE * d + slot / 4 * 4 * d + 4 * i + slot % 4);
-    }
-
-    /** Part 0: key scales, 1: value scales, 2: running largest value scale. */
-    float scale(int part, int slot) {
-      return bytes.getFloat(2 * TILE * d + 4 * (part * TILE + slot));
-    }
-
-    float key(int slot, int i) {
-      int at = i * TILE + slot;
-      return layout.codec() == KvCodec.FP16
-          ? ReferenceMath.fromHalf(bytes.getShort(2 * at))
-          : bytes.getFloat(4 * at);
-    }
-
-    float value(int slot, int i) {
-      int at = (TILE + slot) * d + i;
-      return layout.codec() == KvCodec.FP16
-          ? ReferenceMath.fromHalf(bytes.getShort(2 * at))
-          : bytes.getFloat(4 * at);
     }
   }
 
@@ -202,11 +167,35 @@ final class ReferenceAttention {
       }
     }
 
+    /** Attends to the picked chunks of a row and KV head, gathered into tiles in their order. */
+    void picked(KvLayout layout, KvSegment segment, int row, int layer, int kvHead) {
+      Tensor ids = segment.picks().ids();
+      int chunk = segment.picks().chunkTokens();
+      int at = row * layout.kvHeads() + kvHead;
+      int tokens = ids.i32(at, 0) * chunk;
+      for (int begin = 0; begin < tokens; begin += TILE) {
+        ReferenceTile gathered = new ReferenceTile(layout);
+        int count = Math.min(TILE, tokens - begin);
+        for (int slot = 0; slot < count; slot++) {
+          int first = ids.i32(at, 1 + (begin + slot) / chunk) * chunk + slot % chunk;
+          ReferenceTile tile = new ReferenceTile(layout, segment, first / TILE, layer, kvHead);
+          gathered.copy(tile, first % TILE, slot);
+        }
+        tile(gathered, 0, count);
+      }
+    }
+
+    /** Share of a slot in the softmax whose largest score and sum are known. */
+    float weight(ReferenceTile tile, int slot) {
+      float score = integer ? scoreInt8(tile, slot) : score(tile, slot);
+      return ReferenceMath.exp(score - max) * (1f / sum);
+    }
+
     /** Attends to slots [from, to) of a tile. */
-    void tile(Block block, int from, int to) {
+    void tile(ReferenceTile tile, int from, int to) {
       float top = max;
       for (int slot = from; slot < to; slot++) {
-        weights[slot] = integer ? scoreInt8(block, slot) : score(block, slot);
+        weights[slot] = integer ? scoreInt8(tile, slot) : score(tile, slot);
         top = Math.max(top, weights[slot]);
       }
       correction = ReferenceMath.exp(max - top);
@@ -219,46 +208,46 @@ final class ReferenceAttention {
       }
       sum = Math.fma(sum, correction, ReferenceMath.sum16(lanes));
       if (integer) {
-        addInt8(block, to - 1);
+        addInt8(tile, to - 1);
       } else {
-        add(block);
+        add(tile);
       }
     }
 
-    private float score(Block block, int slot) {
+    private float score(ReferenceTile tile, int slot) {
       float s = 0;
-      for (int i = 0; i < d; i++) s = Math.fma(block.key(slot, i), q[i], s);
+      for (int i = 0; i < d; i++) s = Math.fma(tile.key(slot, i), q[i], s);
       return s;
     }
 
-    private float scoreInt8(Block block, int slot) {
+    private float scoreInt8(ReferenceTile tile, int slot) {
       int dot = 0;
-      for (int i = 0; i < d; i++) dot += block.keyInt(slot, i) * qInt[i];
-      return (float) dot * (block.scale(0, slot) * qScale);
+      for (int i = 0; i < d; i++) dot += tile.keyInt(slot, i) * qInt[i];
+      return (float) dot * (tile.keyScale(slot) * qScale);
     }
 
-    private void add(Block block) {
+    private void add(ReferenceTile tile) {
       for (int i = 0; i < d; i++) {
         float o = output[i] * correction;
         for (int slot = 0; slot < TILE; slot++) {
-          o = Math.fma(block.value(slot, i), weights[slot], o);
+          o = Math.fma(tile.value(slot, i), weights[slot], o);
         }
         output[i] = o;
       }
     }
 
     /** Weights times value scales as 15-bit integers, relative to the largest scale in view. */
-    private void addInt8(Block block, int last) {
-      float top = block.scale(2, last);
+    private void addInt8(ReferenceTile tile, int last) {
+      float top = tile.valueTop(last);
       float up = 32767f / top;
       float back = top / 32767f;
       int[] p = new int[TILE];
       for (int slot = 0; slot < TILE; slot++) {
-        p[slot] = ReferenceMath.round(weights[slot] * (block.scale(1, slot) * up));
+        p[slot] = ReferenceMath.round(weights[slot] * (tile.valueScale(slot) * up));
       }
       for (int i = 0; i < d; i++) {
         int dot = 0;
-        for (int slot = 0; slot < TILE; slot++) dot += p[slot] * block.valueInt(slot, i);
+        for (int slot = 0; slot < TILE; slot++) dot += p[slot] * tile.valueInt(slot, i);
         output[i] = Math.fma(output[i], correction, (float) dot * back);
       }
     }

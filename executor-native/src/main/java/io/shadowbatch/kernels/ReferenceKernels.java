@@ -52,6 +52,11 @@ public final class ReferenceKernels implements Kernels {
   }
 
   @Override
+  public Storage spill(Path folder, long bytes) throws IOException {
+    return new Storage(SpillFile.map(folder, bytes), 0, bytes, null);
+  }
+
+  @Override
   public Activations activations(Storage storage, int rows, int columns) {
     return form == Form.INT8
         ? Activations.int8(storage, rows, columns)
@@ -270,6 +275,40 @@ public final class ReferenceKernels implements Kernels {
   }
 
   @Override
+  public void summarise(KvLayout layout, int chunkTokens, Tensor[] keys, Tensor[] landmarks) {
+    LandmarkLayout layouts = new LandmarkLayout(layout, chunkTokens);
+    ChunkShapes.summarise(layouts, keys, landmarks);
+    ReferenceChunks.summarise(layouts, keys, landmarks);
+  }
+
+  @Override
+  public void selectChunks(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      ChunkView chunks,
+      RopeTable rope,
+      ChunkPicks picks) {
+    ChunkShapes.select(shape, layer, q, batch, chunks, rope, picks);
+    ReferenceChunks.select(shape, layer, q, batch, chunks, rope, picks);
+  }
+
+  @Override
+  public void attentionMass(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      KvView view,
+      RopeTable rope,
+      Tensor state,
+      Tensor mass) {
+    ChunkShapes.mass(shape, layer, q, batch, view, rope, state, mass);
+    ReferenceAttention.mass(shape, layer, q, batch, view, rope, state, mass);
+  }
+
+  @Override
   public void argmax(Tensor logits, int[] ids) {
     Shapes.argmax(logits, ids);
     float[] row = new float[logits.columns()];
@@ -281,6 +320,11 @@ public final class ReferenceKernels implements Kernels {
       }
       ids[i] = best;
     }
+  }
+
+  @Override
+  public LowRankKernels lowRank() {
+    return new ReferenceLowRank();
   }
 
   @Override

@@ -33,12 +33,33 @@ public final class ReferenceMath {
     return x / (1f + exp(-x));
   }
 
+  /**
+   * log(x) for normal x > 0, NaN for all else, in double arithmetic without fused operations: x =
+   * 2^n * m, m in [0.75, 1.5), log m = 2 artanh(s) with s = (m - 1) / (m + 1), |s| <= 0.2.
+   */
+  static float log(float x) {
+    if (!(x >= Float.MIN_NORMAL && x <= Float.MAX_VALUE)) return Float.NaN;
+    int bits = Float.floatToRawIntBits(x);
+    int n = (bits - 0x3f400000) >> 23;
+    double m = Float.intBitsToFloat(bits - (n << 23));
+    double s = (m - 1) / (m + 1);
+    double s2 = s * s;
+    double p = 0;
+    for (int k = 17; k > 0; k -= 2) p = p * s2 + 1.0 / k;
+    return (float) (n * 0.6931471805599453 + 2 * s * p);
+  }
+
   /** Sum of 16 lanes: distance 8, 4, 2, 1. */
   static float sum16(float[] lanes) {
-    for (int d = 8; d > 0; d /= 2) {
-      for (int i = 0; i < d; i++) lanes[i] += lanes[i + d];
+    return sumTree(lanes);
+  }
+
+  /** Sum of 2^k numbers: distance 2^(k-1), .., 2, 1. Overwrites them. */
+  static float sumTree(float[] x) {
+    for (int d = x.length / 2; d > 0; d /= 2) {
+      for (int i = 0; i < d; i++) x[i] += x[i + d];
     }
-    return lanes[0];
+    return x[0];
   }
 
   /** Sum of squares of x[from, from + n), n a multiple of 16. */
@@ -108,7 +129,7 @@ public final class ReferenceMath {
   }
 
   /** Nearest IEEE half, ties to even; overflow is infinity. */
-  static short toHalf(float x) {
+  public static short toHalf(float x) {
     int bits = Float.floatToRawIntBits(x);
     int sign = bits >>> 16 & 0x8000;
     int magnitude = bits & 0x7fffffff;
@@ -124,7 +145,7 @@ public final class ReferenceMath {
   }
 
   /** Value of an IEEE half. */
-  static float fromHalf(short half) {
+  public static float fromHalf(short half) {
     int sign = (half & 0x8000) << 16;
     int exponent = half >>> 10 & 0x1f;
     int fraction = half & 0x3ff;

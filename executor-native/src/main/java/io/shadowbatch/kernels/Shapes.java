@@ -158,36 +158,49 @@ public final class Shapes {
         2 * shape.queryHeads(),
         state == null ? "none" : text(state));
     attention("attend", shape, layer, batch, view, rope);
+    if (view.picks() != null) ChunkShapes.picks(shape, batch, view);
   }
 
-  private static void attention(
-      String op, AttentionShape shape, int layer, TokenBatch batch, KvView view, RopeTable rope) {
+  static void layer(String op, AttentionShape shape, int layer, KvLayout layout, RopeTable rope) {
     require(
         layer >= 0
             && layer < shape.layout().layers()
-            && view.layout().equals(shape.layout())
+            && layout.equals(shape.layout())
             && rope.rotaryDim() <= shape.layout().headDim()
             && rope.rotaryDim() % 32 == 0,
         "%s: layer %d of %s, view of %s, rotary width %d",
         op,
         layer,
         shape.layout(),
-        view.layout(),
+        layout,
         rope.rotaryDim());
-    require(view.isDensePrefix(), "%s: only one dense segment from position 0 for each slice", op);
+  }
+
+  static void attention(
+      String op, AttentionShape shape, int layer, TokenBatch batch, KvView view, RopeTable rope) {
+    layer(op, shape, layer, view.layout(), rope);
     for (int s = 0; s < batch.slices().size(); s++) {
+      require(
+          view.isServed(s),
+          "%s: slice %d has %d segments; one dense segment from position 0 is served,"
+              + " or a picked one and a dense one behind it",
+          op,
+          s,
+          view.segments(s).size());
       Slice slice = batch.slices().get(s);
-      int previous = -1;
+      KvSegment dense = view.dense(s);
+      int end = dense.firstPosition() + dense.length();
+      int previous = dense.firstPosition() - 1;
       for (int row = slice.firstRow(); row < slice.endRow(); row++) {
         int p = batch.positions()[row];
         require(
-            p > previous && p < view.segments(s).get(0).length() && p < rope.positions(),
-            "%s: row %d at position %d after %d, segment of %d, rope table of %d",
+            p > previous && p < end && p < rope.positions(),
+            "%s: row %d at position %d after %d, segment up to %d, rope table of %d",
             op,
             row,
             p,
             previous,
-            view.segments(s).get(0).length(),
+            end,
             rope.positions());
         previous = p;
       }
@@ -202,7 +215,7 @@ public final class Shapes {
         ids.length);
   }
 
-  private static boolean isFloat(Tensor t, int columns) {
+  static boolean isFloat(Tensor t, int columns) {
     return t.dtype() == DType.F32 && t.columns() == columns;
   }
 
@@ -210,11 +223,11 @@ public final class Shapes {
     return a.rows() >= rows && a.columns() == columns;
   }
 
-  private static String text(Tensor t) {
+  static String text(Tensor t) {
     return t.dtype() + " [" + t.rows() + "," + t.columns() + "]";
   }
 
-  private static void require(boolean condition, String message, Object... values) {
+  static void require(boolean condition, String message, Object... values) {
     if (!condition) throw new IllegalArgumentException(message.formatted(values));
   }
 }

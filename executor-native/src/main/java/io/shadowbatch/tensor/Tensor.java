@@ -64,6 +64,16 @@ public record Tensor(
     storage.bytes().putFloat((int) at(row, column), value);
   }
 
+  /** Element [row, column] of an I32 tensor in host memory. */
+  public int i32(int row, int column) {
+    return storage.bytes().getInt((int) at(row, column));
+  }
+
+  /** Sets element [row, column] of an I32 tensor in host memory. */
+  public void setI32(int row, int column, int value) {
+    storage.bytes().putInt((int) at(row, column), value);
+  }
+
   /** Copies row {@code row} of an F32 tensor in host memory to {@code out[0..columns)}. */
   public void readRow(int row, float[] out) {
     storage

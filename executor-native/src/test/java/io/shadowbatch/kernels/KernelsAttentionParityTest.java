@@ -2,7 +2,6 @@ package io.shadowbatch.kernels;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -173,7 +172,7 @@ class KernelsAttentionParityTest {
     private final Arena a;
     private final Setup s;
     private final Inputs in;
-    private final Tensor[][] pages;
+    private final HalfPages[] pages;
     private final RopeTable rope;
     private final List<int[]> results = new ArrayList<>();
     private PrefixAttention attention = PrefixAttention.SHARED;
@@ -189,25 +188,16 @@ class KernelsAttentionParityTest {
         int own = Arrays.stream(in.chunks).mapToInt(c -> c[sequence]).sum();
         most = Math.max(most, own + 64 * s.shared);
       }
-      pages = new Tensor[sequences][(most + 63) / 64 + 1];
+      pages = new HalfPages[sequences];
       for (int i = 0; i < sequences; i++) {
-        for (int p = 0; p < pages[i].length; p++) {
-          pages[i][p] = i > 0 && p < s.shared ? pages[0][p] : page();
-        }
+        pages[i] = new HalfPages(a, s.layout(), (most + 63) / 64 + 1);
+        if (i > 0) pages[i].shareFirst(pages[0], s.shared);
       }
       double[] frequencies = new double[s.rotary / 2];
       for (int i = 0; i < frequencies.length; i++) {
         frequencies[i] = Math.pow(10000, -2.0 * i / s.rotary);
       }
-      rope = RopeTable.of(a.kernels, frequencies, 64 * pages[0].length);
-    }
-
-    /** A page full of old numbers: slot 0 of a tile has to clear them. */
-    private Tensor page() {
-      long bytes = s.layout().pageBytes();
-      Tensor t = Tensor.of(a.storage(bytes), DType.U8, 1, (int) bytes);
-      for (int i = 0; i < bytes; i++) t.storage().bytes().put(i, (byte) (i * 7));
-      return t;
+      rope = RopeTable.of(a.kernels, frequencies, 64 * pages[0].count());
     }
 
     int[] all(boolean oneByOne) {
@@ -215,16 +205,8 @@ class KernelsAttentionParityTest {
       int[] next = new int[pages.length];
       for (int i = 1; i < next.length; i++) next[i] = 64 * s.shared;
       for (int step = 0; step < in.chunks.length; step++) step(step, next, oneByOne);
-      for (Tensor[] sequence : pages) {
-        for (Tensor page : sequence) results.add(layerBytes(page));
-      }
+      for (HalfPages sequence : pages) results.add(sequence.bytes());
       return results.stream().flatMapToInt(IntStream::of).toArray();
-    }
-
-    private int[] layerBytes(Tensor page) {
-      int[] bytes = new int[(int) s.layout().pageBytes()];
-      for (int i = 0; i < bytes.length; i++) bytes[i] = page.storage().bytes().get(i);
-      return bytes;
     }
 
     private void step(int step, int[] next, boolean oneByOne) {
@@ -238,7 +220,7 @@ class KernelsAttentionParityTest {
         if (count == 0) continue;
         slices.add(new Slice(i, row, count));
         for (int j = 0; j < count; j++) positions[row++] = next[i]++;
-        segments.add(List.of(KvSegment.dense(pages[i], 0, next[i])));
+        segments.add(List.of(pages[i].dense(0, next[i])));
       }
       KvView view = new KvView(s.layout(), segments, attention);
       TokenBatch batch = new TokenBatch(rows, new int[rows], positions, slices, new int[0]);

@@ -50,14 +50,7 @@ class KernelsShapesTest {
       Activations floats = Activations.f32(a.storage(4096), 2, 64);
       refused(() -> k.quantize(a.zeros(2, 64), floats), "quantize: float activations [2,64]");
       KvLayout layout = new KvLayout(KvCodec.F32, 1, 1, 32);
-      Tensor page =
-          Tensor.of(
-              a.storage(layout.pageBytes()),
-              io.shadowbatch.tensor.DType.U8,
-              1,
-              (int) layout.pageBytes());
-      KvView view =
-          new KvView(layout, List.of(List.of(KvSegment.dense(new Tensor[] {page}, 0, 1))));
+      KvView view = new KvView(layout, List.of(List.of(new HalfPages(a, layout, 1).dense(0, 1))));
       TokenBatch batch =
           new TokenBatch(1, new int[1], new int[1], List.of(new Slice(0, 0, 1)), new int[0]);
       RopeTable rope = RopeTable.of(k, new double[16], 4);

@@ -2,14 +2,19 @@ package io.shadowbatch.kernels.cpu;
 
 import io.shadowbatch.kernels.Activations;
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.ChunkPicks;
+import io.shadowbatch.kernels.ChunkShapes;
+import io.shadowbatch.kernels.ChunkView;
 import io.shadowbatch.kernels.Kernels;
-import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvView;
+import io.shadowbatch.kernels.LandmarkLayout;
+import io.shadowbatch.kernels.LowRankKernels;
 import io.shadowbatch.kernels.PackedMatrix;
 import io.shadowbatch.kernels.PrefixAttention;
 import io.shadowbatch.kernels.RopeTable;
 import io.shadowbatch.kernels.Shapes;
+import io.shadowbatch.kernels.SpillFile;
 import io.shadowbatch.kernels.TokenBatch;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
@@ -29,6 +34,7 @@ import java.util.Set;
 public final class CpuKernels implements Kernels {
   private final Isa isa;
   private final int threads;
+  private final CpuLowRank lowRank = new CpuLowRank(this::handle);
   private long handle;
 
   private CpuKernels(Isa isa, int threads, long handle) {
@@ -99,6 +105,12 @@ public final class CpuKernels implements Kernels {
   }
 
   @Override
+  public Storage spill(Path folder, long bytes) throws IOException {
+    ByteBuffer mapped = SpillFile.map(folder, bytes);
+    return new Storage(mapped, Native.address(mapped), bytes, null);
+  }
+
+  @Override
   public Activations activations(Storage storage, int rows, int columns) {
     return Activations.int8(storage, rows, columns);
   }
@@ -111,7 +123,7 @@ public final class CpuKernels implements Kernels {
   @Override
   public void embed(PackedMatrix table, int[] ids, int count, Tensor out) {
     Shapes.embed(table, ids, count, out);
-    requirePacked("embed", table);
+    Arguments.requirePacked("embed", table);
     Native.embed(
         handle(), table.address(), table.columns(), ids, count, out.address(), out.rowStride());
   }
@@ -127,7 +139,7 @@ public final class CpuKernels implements Kernels {
         x.columns(),
         weight.address(),
         eps,
-        addresses("rmsNorm", out));
+        Arguments.addresses("rmsNorm", out));
   }
 
   @Override
@@ -148,16 +160,21 @@ public final class CpuKernels implements Kernels {
   public void quantize(Tensor x, Activations out) {
     Shapes.quantize(x, out);
     Native.quantize(
-        handle(), x.address(), x.rowStride(), x.rows(), x.columns(), addresses("quantize", out));
+        handle(),
+        x.address(),
+        x.rowStride(),
+        x.rows(),
+        x.columns(),
+        Arguments.addresses("quantize", out));
   }
 
   @Override
   public void matmul(Activations x, PackedMatrix w, Tensor bias, Tensor out, Store store) {
     Shapes.matmul(x, w, bias, out);
-    requirePacked("matmul", w);
+    Arguments.requirePacked("matmul", w);
     Native.matmul(
         handle(),
-        addresses("matmul", x),
+        Arguments.addresses("matmul", x),
         w.address(),
         bias == null ? 0 : bias.address(),
         out.address(),
@@ -177,7 +194,7 @@ public final class CpuKernels implements Kernels {
         gateUp.rowStride(),
         gateUp.rows(),
         gateUp.columns(),
-        addresses("swiGlu", out));
+        Arguments.addresses("swiGlu", out));
   }
 
   @Override
@@ -207,12 +224,13 @@ public final class CpuKernels implements Kernels {
     Native.append(
         handle(),
         new long[] {k.address(), k.rowStride(), v.address(), v.rowStride()},
-        dimensions("append", shape, layer, view, batch, rope),
+        Arguments.dimensions("append", shape, layer, view.attention(), batch, rope),
         shape.scale(),
         batch.positions(),
-        firstRows(batch),
-        view.pageAddresses(),
-        view.firstPages());
+        Arguments.firstRows(batch),
+        view.keyAddresses(),
+        view.valueAddresses(),
+        view.slicePages());
   }
 
   @Override
@@ -226,6 +244,7 @@ public final class CpuKernels implements Kernels {
       Tensor out,
       Tensor state) {
     Shapes.attend(shape, layer, q, batch, view, rope, out, state);
+    ChunkPicks picks = view.picks();
     Native.attend(
         handle(),
         new long[] {
@@ -234,14 +253,97 @@ public final class CpuKernels implements Kernels {
           out.address(),
           out.rowStride(),
           state == null ? 0 : state.address(),
-          state == null ? 0 : state.rowStride()
+          state == null ? 0 : state.rowStride(),
+          picks == null ? 0 : picks.ids().address(),
+          picks == null ? 0 : picks.ids().rowStride(),
+          picks == null ? 0 : picks.chunkTokens()
         },
-        dimensions("attend", shape, layer, view, batch, rope),
+        Arguments.dimensions("attend", shape, layer, view.attention(), batch, rope),
         shape.scale(),
         batch.positions(),
-        firstRows(batch),
-        view.pageAddresses(),
-        view.firstPages());
+        Arguments.firstRows(batch),
+        view.keyAddresses(),
+        view.valueAddresses(),
+        view.slicePages());
+  }
+
+  @Override
+  public void summarise(KvLayout layout, int chunkTokens, Tensor[] keys, Tensor[] landmarks) {
+    LandmarkLayout to = new LandmarkLayout(layout, chunkTokens);
+    ChunkShapes.summarise(to, keys, landmarks);
+    Native.summarise(
+        handle(),
+        Arguments.addresses(keys),
+        Arguments.addresses(landmarks),
+        keys.length,
+        new long[] {
+          Arguments.codec("summarise", layout),
+          layout.layers() * layout.kvHeads(),
+          layout.headDim(),
+          chunkTokens,
+          layout.blockBytes(),
+          to.blockBytes()
+        });
+  }
+
+  @Override
+  public void selectChunks(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      ChunkView chunks,
+      RopeTable rope,
+      ChunkPicks picks) {
+    ChunkShapes.select(shape, layer, q, batch, chunks, rope, picks);
+    LandmarkLayout layout = chunks.layout();
+    Native.selectChunks(
+        handle(),
+        new long[] {
+          q.address(),
+          q.rowStride(),
+          picks.ids().address(),
+          picks.ids().rowStride(),
+          layout.blockOffset(layer, 0),
+          layout.blockBytes(),
+          layout.chunkTokens()
+        },
+        Arguments.dimensions("selectChunks", shape, layer, PrefixAttention.SHARED, batch, rope),
+        shape.scale(),
+        batch.positions(),
+        Arguments.firstRows(batch),
+        chunks.addresses(),
+        chunks.numbers(layer));
+  }
+
+  @Override
+  public void attentionMass(
+      AttentionShape shape,
+      int layer,
+      Tensor q,
+      TokenBatch batch,
+      KvView view,
+      RopeTable rope,
+      Tensor state,
+      Tensor mass) {
+    ChunkShapes.mass(shape, layer, q, batch, view, rope, state, mass);
+    Native.attentionMass(
+        handle(),
+        new long[] {
+          q.address(),
+          q.rowStride(),
+          state.address(),
+          state.rowStride(),
+          mass.address(),
+          mass.rowStride()
+        },
+        Arguments.dimensions("attentionMass", shape, layer, view.attention(), batch, rope),
+        shape.scale(),
+        batch.positions(),
+        Arguments.firstRows(batch),
+        view.keyAddresses(),
+        view.valueAddresses(),
+        view.slicePages());
   }
 
   @Override
@@ -249,6 +351,11 @@ public final class CpuKernels implements Kernels {
     Shapes.argmax(logits, ids);
     Native.argmax(
         handle(), logits.address(), logits.rowStride(), logits.rows(), logits.columns(), ids);
+  }
+
+  @Override
+  public LowRankKernels lowRank() {
+    return lowRank;
   }
 
   @Override
@@ -260,64 +367,5 @@ public final class CpuKernels implements Kernels {
   private synchronized long handle() {
     if (handle == 0) throw new IllegalStateException("cpu kernels: closed");
     return handle;
-  }
-
-  private static void requirePacked(String op, PackedMatrix m) {
-    if (m.form() != PackedMatrix.Form.U8_GROUP32) {
-      throw new IllegalArgumentException(
-          "%s: weights in form %s, the cpu backend reads %s"
-              .formatted(op, m.form(), PackedMatrix.Form.U8_GROUP32));
-    }
-  }
-
-  private static long[] addresses(String op, Activations a) {
-    if (!a.quantised()) {
-      throw new IllegalArgumentException(
-          "%s: float activations [%d,%d], the cpu backend reads 8-bit ones"
-              .formatted(op, a.rows(), a.columns()));
-    }
-    return new long[] {
-      a.q().address(),
-      a.scale().address(),
-      a.sum().address(),
-      a.q().rowStride(),
-      a.scale().rowStride(),
-      a.spikes().count().address(),
-      a.spikes().column().address(),
-      a.spikes().value().address()
-    };
-  }
-
-  private static long[] dimensions(
-      String op, AttentionShape shape, int layer, KvView view, TokenBatch batch, RopeTable rope) {
-    KvLayout layout = shape.layout();
-    if (layout.codec() == KvCodec.F32) {
-      throw new IllegalArgumentException(
-          "%s: KV codec F32 is for the reference only; the cpu backend reads FP16 and INT8"
-              .formatted(op));
-    }
-    return new long[] {
-      layout.codec() == KvCodec.INT8 ? 1 : 0,
-      layout.kvHeads(),
-      shape.headsPerGroup(),
-      layout.headDim(),
-      layout.rotationWidth(),
-      shape.window(),
-      rope.rotaryDim() / 2,
-      (long) layer * layout.layerBytes(),
-      layout.blockBytes(),
-      rope.cos().address(),
-      rope.sin().address(),
-      rope.cos().rowStride(),
-      batch.slices().size(),
-      view.attention() == PrefixAttention.SEPARATE ? 1 : 0
-    };
-  }
-
-  private static int[] firstRows(TokenBatch batch) {
-    int[] result = new int[batch.slices().size() + 1];
-    for (int s = 0; s < batch.slices().size(); s++) result[s] = batch.slices().get(s).firstRow();
-    result[result.length - 1] = batch.size();
-    return result;
   }
 }
