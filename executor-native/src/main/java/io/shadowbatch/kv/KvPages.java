@@ -2,157 +2,219 @@ package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
-import io.shadowbatch.tensor.DType;
-import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
 import java.util.ArrayDeque;
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
- * A pool of pages with reference counts. Memory is taken from the backend in slabs as pages are
- * first used, up to the limit; where the backend has less, the pool ends there. Does not know who
- * holds a page.
+ * Pages with reference counts, up to a limit of device memory. Both halves of a page, its keys and
+ * its values, start in device memory and may be moved, each alone, to another tier. Does not know
+ * who holds a page.
  */
 public final class KvPages implements AutoCloseable {
-  private static final long SLAB_BYTES = 64L << 20;
+  private static final class Page {
+    private BlockPool.Block keys;
+    private BlockPool.Block values;
+    private final List<Runnable> atEnd = new ArrayList<>();
+    private BlockPool.Block landmarks;
+    private long serial;
+    private int holders;
 
-  private final Kernels kernels;
-  private final int pageBytes;
-  private final int slabPages;
-  private final Storage[] slabs; // page p lies in slab p / slabPages
-  private final Tensor[] pages; // null where the slab is
-  private final int[] holders;
-  private final ArrayDeque<Integer> free = new ArrayDeque<>();
-  private int made;
-  private int limit;
+    void close() {
+      keys.close();
+      values.close();
+      if (landmarks != null) landmarks.close();
+      landmarks = null;
+      atEnd.forEach(Runnable::run);
+      atEnd.clear();
+    }
+  }
+
+  private final KvLayout layout;
+  private final MemoryTier device;
+  private final BlockPool halves;
+  private final List<Page> pages = new ArrayList<>();
+  private final ArrayDeque<Integer> free = new ArrayDeque<>(); // numbers of pages that are no more
+  private long serials;
 
   /**
    * @param bytes limit for all pages; at least one page must fit
    * @throws IllegalStateException if the memory of the first pages cannot be had
    */
   public KvPages(Kernels kernels, KvLayout layout, long bytes) {
-    long count = bytes / layout.pageBytes();
-    if (count < 1 || layout.pageBytes() > 1L << 30) {
+    this(layout, new MemoryTier(kernels::allocate, bytes));
+  }
+
+  /** The same in a tier that others use too. */
+  KvPages(KvLayout layout, MemoryTier device) {
+    if (device.limit() < layout.pageBytes() || layout.pageBytes() > 1L << 30) {
       throw new IllegalArgumentException(
           "kv memory: %d bytes hold no page of %d bytes; give it more"
-              .formatted(bytes, layout.pageBytes()));
+              .formatted(device.limit(), layout.pageBytes()));
     }
-    this.kernels = kernels;
-    this.pageBytes = (int) layout.pageBytes();
-    this.slabPages = (int) Math.max(1, Math.min(count, SLAB_BYTES / pageBytes));
-    this.limit = (int) Math.min(count, Integer.MAX_VALUE / 2);
-    this.pages = new Tensor[limit];
-    this.holders = new int[limit];
-    this.slabs = new Storage[(limit + slabPages - 1) / slabPages];
-    if (!grow()) {
+    this.layout = layout;
+    this.device = device;
+    this.halves = device.pool((int) layout.halfBytes());
+    long bytes = device.limit();
+    BlockPool.Block first = halves.take();
+    if (first == null) {
       throw new IllegalStateException(
           "kv memory: the machine has not even %d bytes left of %d; allow the process more"
-              .formatted((long) Math.min(slabPages, pages.length) * pageBytes, bytes));
+              .formatted(halves.slabBytes(), bytes));
     }
+    first.close();
   }
 
-  /** Most pages; falls when memory turns out to be short. */
+  /** Most pages with both halves on the device; falls when memory turns out to be short. */
   public int size() {
-    return limit;
+    return (int) Math.min(Integer.MAX_VALUE / 2, device.limit() / layout.pageBytes());
   }
 
-  /** Pages that nobody holds. */
+  /** Pages for which the device has room. */
   public int freePages() {
-    return limit - made + free.size();
+    return (int) Math.min(Integer.MAX_VALUE / 2, device.free() / layout.pageBytes());
   }
 
   /** A page for one holder, or -1 if none is free or its memory cannot be had. */
   public int take() {
-    if (free.isEmpty() && !grow()) return -1;
-    int page = free.pop();
-    holders[page] = 1;
-    return page;
-  }
-
-  /** Takes the memory of one more slab; false if there is none, which makes that the limit. */
-  private boolean grow() {
-    if (made >= limit) return false;
-    int slab = 0;
-    while (slabs[slab] != null) slab++;
-    int first = slab * slabPages;
-    int end = Math.min(pages.length, first + slabPages);
-    try {
-      slabs[slab] = kernels.allocate((long) (end - first) * pageBytes);
-    } catch (OutOfMemoryError e) {
-      limit = made;
-      return false;
+    BlockPool.Block keys = halves.take();
+    if (keys == null) return -1;
+    BlockPool.Block values = halves.take();
+    if (values == null) {
+      keys.close();
+      return -1;
     }
-    for (int page = first; page < end; page++) {
-      long offset = (long) (page - first) * pageBytes;
-      pages[page] = new Tensor(slabs[slab], offset, DType.U8, 1, pageBytes, pageBytes);
-      free.add(page);
+    if (free.isEmpty()) {
+      free.push(pages.size());
+      pages.add(new Page());
     }
-    made += end - first;
-    return true;
+    int number = free.pop();
+    Page page = pages.get(number);
+    page.keys = keys;
+    page.values = values;
+    page.serial = ++serials;
+    page.holders = 1;
+    return number;
   }
 
   /**
-   * Gives back the memory of slabs in which nobody holds a page, and does not take it again: the
-   * limit falls to what is left, but never below one slab.
+   * Gives back memory of which nobody holds anything, and does not take it again: the limit falls
+   * to what is left, but never below one slab.
    *
-   * @return pages given back
+   * @return pages by which the limit fell
    */
   public int shrink() {
-    int before = made;
-    for (int slab = 0; slab < slabs.length; slab++) {
-      int first = slab * slabPages;
-      int end = Math.min(pages.length, first + slabPages);
-      if (slabs[slab] == null || !nobodyHolds(first, end)) continue;
-      free.removeIf(page -> page / slabPages == first / slabPages);
-      Arrays.fill(pages, first, end, null);
-      slabs[slab].close();
-      slabs[slab] = null;
-      made -= end - first;
-    }
-    limit = Math.min(limit, Math.max(made, slabPages));
-    return before - made;
-  }
-
-  private boolean nobodyHolds(int first, int end) {
-    for (int page = first; page < end; page++) if (holders[page] > 0) return false;
-    return true;
+    int before = size();
+    device.shrink(halves.slabBytes());
+    return before - size();
   }
 
   /** One more holder. */
   public void hold(int page) {
-    if (holders[page] <= 0) throw new IllegalStateException("kv page " + page + " is free");
-    holders[page]++;
+    held(page).holders++;
   }
 
   /** One holder less; the last one frees the page. */
   public void drop(int page) {
-    if (holders[page] <= 0) throw new IllegalStateException("kv page " + page + " is free");
-    if (--holders[page] == 0) free.push(page);
+    Page p = held(page);
+    if (--p.holders > 0) return;
+    p.close();
+    free.push(page);
+  }
+
+  private Page held(int page) {
+    Page p = pages.get(page);
+    if (p.holders <= 0) throw new IllegalStateException("kv page " + page + " is free");
+    return p;
   }
 
   /** How many hold a page. */
   public int holders(int page) {
-    return holders[page];
+    return pages.get(page).holders;
   }
 
-  /** The memory of a page. */
-  public Tensor page(int page) {
-    return pages[page];
+  /** A number that no other page ever has. */
+  long serial(int page) {
+    return held(page).serial;
+  }
+
+  /** The half with the keys: U8 [1, halfBytes]. */
+  public Tensor keys(int page) {
+    return pages.get(page).keys.tensor();
+  }
+
+  /** The half with the values: U8 [1, halfBytes]. */
+  public Tensor values(int page) {
+    return pages.get(page).values.tensor();
+  }
+
+  /** Moves the keys of a page into a block of another tier; null keeps them where they are. */
+  void moveKeys(int page, BlockPool.Block to) {
+    if (to == null) return;
+    Page p = held(page);
+    p.keys = moved(p.keys, to);
+  }
+
+  /** Moves the values of a page into a block of another tier; null keeps them where they are. */
+  void moveValues(int page, BlockPool.Block to) {
+    if (to == null) return;
+    Page p = held(page);
+    p.values = moved(p.values, to);
+  }
+
+  private static BlockPool.Block moved(BlockPool.Block from, BlockPool.Block to) {
+    copy(from.tensor(), to.tensor());
+    from.close();
+    return to;
+  }
+
+  /** Where halves of pages come from. */
+  BlockPool halves() {
+    return halves;
+  }
+
+  /** True while the values are on the device. */
+  boolean valuesOnDevice(int page) {
+    return held(page).values.tier() == device;
+  }
+
+  /** True while the keys are on the device. */
+  boolean keysOnDevice(int page) {
+    return held(page).keys.tier() == device;
+  }
+
+  /** The means of the page's chunks, or null while nobody asked for them. */
+  Tensor landmarks(int page) {
+    BlockPool.Block block = held(page).landmarks;
+    return block == null ? null : block.tensor();
+  }
+
+  /** The block of the page's landmarks, which lives as long as the page. */
+  void landmarks(int page, BlockPool.Block block) {
+    held(page).landmarks = block;
+  }
+
+  /** What to do when the page is freed. */
+  void atEnd(int page, Runnable action) {
+    held(page).atEnd.add(action);
   }
 
   /** Copies all bytes of a page. */
   public void copy(int from, int to) {
-    Tensor a = pages[from];
-    Tensor b = pages[to];
-    b.storage()
+    copy(keys(from), keys(to));
+    copy(values(from), values(to));
+  }
+
+  private static void copy(Tensor from, Tensor to) {
+    int bytes = from.columns();
+    to.storage()
         .bytes()
-        .put((int) b.byteOffset(), a.storage().bytes(), (int) a.byteOffset(), pageBytes);
+        .put((int) to.byteOffset(), from.storage().bytes(), (int) from.byteOffset(), bytes);
   }
 
   @Override
   public void close() {
-    for (Storage slab : slabs) if (slab != null) slab.close();
-    Arrays.fill(slabs, null);
-    Arrays.fill(pages, null);
+    device.close();
   }
 }

@@ -29,8 +29,12 @@ public interface KvStore extends AutoCloseable {
    */
   void attend(int layer, Tensor q, Tensor k, Tensor v, TokenBatch batch, Tensor out);
 
-  /** The prompt is complete: the store may compress, move or drop what it holds of it. */
-  void seal(int sequence);
+  /**
+   * The prompt, the first {@code tokens} tokens of a sequence, is complete and may be approximated
+   * for the rows behind it: the store may compress, move or drop what it holds of it. A sequence
+   * that is never sealed is read exactly.
+   */
+  void seal(int sequence, int tokens);
 
   /** Positions [from, to) of a sequence as something that others can attach; from is at a page. */
   KvSpan share(int sequence, int from, int to);
@@ -55,6 +59,9 @@ public interface KvStore extends AutoCloseable {
 
   /** Memory in use. */
   KvUsage usage();
+
+  /** What was read sparsely so far. */
+  KvTraffic traffic();
 
   @Override
   void close();

@@ -11,6 +11,7 @@ import java.util.List;
  * @param stopReason the stop text or stop token id that ended it; null at the model's own end token
  *     and otherwise
  * @param cachedTokens prompt tokens whose keys and values were not computed for this request
+ * @param kvMode how its prompt was read
  * @param logprobs one for each generated token, or null if not asked for
  * @param error null if all went well
  */
@@ -22,6 +23,7 @@ public record Completion(
     FinishReason finishReason,
     String stopReason,
     int cachedTokens,
+    KvMode kvMode,
     Timing timing,
     List<TokenLogprob> logprobs,
     RequestError error) {
@@ -44,6 +46,7 @@ public record Completion(
         null,
         null,
         0,
+        request.kvMode(),
         new Timing(0, 0, 0),
         null,
         error);

@@ -190,7 +190,7 @@ public final class Scheduler {
       }
       if (planned.getOrDefault(base.owner(), 0) < base.span().to()) return 0;
     }
-    int tokens = Math.min(left, s.remaining());
+    int tokens = Math.min(left, s.remainingInStep());
     pieces.add(piece(s, tokens));
     return tokens;
   }

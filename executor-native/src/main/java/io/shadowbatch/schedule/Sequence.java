@@ -1,6 +1,7 @@
 package io.shadowbatch.schedule;
 
 import io.shadowbatch.kv.PrefixIndex;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.request.Request;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -85,6 +86,11 @@ public final class Sequence {
     return request.tokens().length;
   }
 
+  /** True if rows behind the prompt read only part of it, once it is complete. */
+  public boolean shadow() {
+    return request.kvMode() == KvMode.SHADOW;
+  }
+
   /** Tokens generated so far. */
   public int generated() {
     return length - promptLength();
@@ -98,6 +104,16 @@ public final class Sequence {
   /** Tokens that wait to be computed. */
   public int remaining() {
     return length - computed;
+  }
+
+  /**
+   * Tokens that one step may compute at most. Behind a prompt that is read in part every row picks
+   * its own part, and the prompt must be complete before the first of them: such a sequence stops
+   * at the prompt's end, and computes what it lost behind that token by token.
+   */
+  int remainingInStep() {
+    if (!shadow()) return remaining();
+    return computed < promptLength() ? promptLength() - computed : Math.min(1, remaining());
   }
 
   /** True once all but the latest token are computed and that one was generated. */

@@ -77,7 +77,12 @@ final class SequenceMemory {
 
   /** How many tokens may come from others: the last is always computed, its logits are wanted. */
   private int reusable(Sequence s) {
-    return reuse == PrefixReuse.OFF ? 0 : s.length() - 1;
+    return reuse == PrefixReuse.OFF ? 0 : shareable(s) - 1;
+  }
+
+  /** Tokens whose keys and values are the same for whoever computes them. */
+  private static int shareable(Sequence s) {
+    return s.shadow() ? s.promptLength() : s.length();
   }
 
   /** Makes room for all tokens of a sequence and starts it; false if there is no room. */
@@ -158,8 +163,8 @@ final class SequenceMemory {
   private void enter(Sequence s) {
     if (reuse == PrefixReuse.OFF) return;
     List<PrefixIndex.Node> pages = s.pages();
-    for (int at = pages.size() * pageTokens; at < s.length(); at += pageTokens) {
-      int to = Math.min(s.length(), at + pageTokens);
+    for (int at = pages.size() * pageTokens; at < shareable(s); at += pageTokens) {
+      int to = Math.min(shareable(s), at + pageTokens);
       PrefixIndex.Node parent = pages.isEmpty() ? null : pages.get(pages.size() - 1);
       if (index.holds(parent, s.tokens(), at, to)) return;
       KvSpan span = store.share(s.id(), at, to);
@@ -180,7 +185,7 @@ final class SequenceMemory {
 
   /** The prompt of a sequence is computed. */
   void seal(Sequence s) {
-    store.seal(s.id());
+    if (s.shadow()) store.seal(s.id(), s.promptLength());
   }
 
   void release(Sequence s) {

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 class KvPagesTest {
   private static final long SEED = Long.getLong("shadowbatch.test.seed", 20261124L);
 
-  /** Of a page: a slab of 64 MiB then has 16. */
+  /** Of a page: a slab of 64 MiB then has 31 halves. */
   private static final KvLayout LAYOUT = new KvLayout(KvCodec.F32, 64, 1, 128);
 
   private final AtomicInteger slabsLeft = new AtomicInteger();
@@ -32,13 +32,13 @@ class KvPagesTest {
   @Test
   void poolEndsWhereTheBackendHasNoMore() {
     slabsLeft.set(2);
-    int slab = (int) ((64L << 20) / LAYOUT.pageBytes());
-    KvPages pool = new KvPages(kernels(), LAYOUT, 10L * slab * LAYOUT.pageBytes());
-    assertThat(pool.size()).isEqualTo(10 * slab);
+    int halves = (int) ((64L << 20) / LAYOUT.halfBytes());
+    KvPages pool = new KvPages(kernels(), LAYOUT, 150 * LAYOUT.pageBytes());
+    assertThat(pool.size()).isEqualTo(150);
     List<Integer> taken = new ArrayList<>();
     for (int page = pool.take(); page >= 0; page = pool.take()) taken.add(page);
-    assertThat(taken).hasSize(2 * slab).doesNotHaveDuplicates();
-    assertThat(pool.size()).isEqualTo(2 * slab);
+    assertThat(taken).hasSize(halves).doesNotHaveDuplicates();
+    assertThat(pool.size()).isEqualTo(halves);
     assertThat(pool.freePages()).isZero();
     pool.drop(taken.get(0));
     assertThat(pool.take()).isEqualTo(taken.get(0));
@@ -60,7 +60,7 @@ class KvPagesTest {
         assertThat(page < 0).isEqualTo(held.size() == pool.size());
         if (page >= 0) {
           assertThat(held).doesNotContain(page);
-          assertThat(pool.page(page)).isNotNull();
+          assertThat(pool.values(page)).isNotNull();
           held.add(page);
         }
       } else if (!held.isEmpty()) {

@@ -164,7 +164,7 @@ class SchedulerSimulationTest {
               int left = pages.get() - (usage.pages() - usage.freePages());
               return switch (method.getName()) {
                 case "usage" ->
-                    new KvUsage(pages.get(), left, usage.pageBytes(), usage.pageTokens(), 0);
+                    new KvUsage(pages.get(), left, usage.pageBytes(), usage.pageTokens(), 0, 0, 0);
                 case "reserve" ->
                     usage.pagesFor((int) args[1]) <= left && (boolean) method.invoke(store, args);
                 default -> method.invoke(store, args);
