@@ -19,6 +19,7 @@ import java.util.Set;
  */
 final class Answer {
   private final Sequence sequence;
+  private final CanaryRow watch;
   private final Feed feed;
   private final Tokenizer tokenizer;
   private final Set<Integer> endTokens;
@@ -32,7 +33,12 @@ final class Answer {
   private String stopReason;
   private int textBytes = -1;
 
-  Answer(Sequence sequence, Feed feed, Tokenizer tokenizer, Set<Integer> endTokens) {
+  /**
+   * @param watch what compares it with another way to compute it; null for most
+   */
+  Answer(
+      Sequence sequence, Feed feed, Tokenizer tokenizer, Set<Integer> endTokens, CanaryRow watch) {
+    this.watch = watch;
     this.sequence = sequence;
     this.feed = feed;
     this.tokenizer = tokenizer;
@@ -42,6 +48,16 @@ final class Answer {
 
   Sequence sequence() {
     return sequence;
+  }
+
+  /** What compares it with another way to compute it, or null. */
+  CanaryRow watch() {
+    return watch;
+  }
+
+  /** True if it is computed for comparison only. */
+  boolean twin() {
+    return watch != null && watch.held() != null;
   }
 
   Feed feed() {
@@ -122,6 +138,7 @@ final class Answer {
         finishReason,
         stopReason,
         s.cachedTokens(),
+        s.request().kvMode(),
         new Completion.Timing(
             (started - arrived) / 1e6, (first - started) / 1e6, (end - first) / 1e6),
         params().logprobs() < 0 ? null : List.copyOf(logprobs),

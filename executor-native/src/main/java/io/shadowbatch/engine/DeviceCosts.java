@@ -27,7 +27,32 @@ public final class DeviceCosts {
   private DeviceCosts() {}
 
   /** A file of costs, with what they are of. */
-  private record Kept(String device, StepCosts costs) {}
+  private record Kept(String device, StepCosts costs) implements OfDevice {
+    @Override
+    public boolean sane() {
+      return all(costs.base(), costs.token(), costs.logit(), costs.batchedPair(), costs.lonePair());
+    }
+  }
+
+  private record KeptReads(String device, ReadCosts costs) implements OfDevice {
+    @Override
+    public boolean sane() {
+      return all(
+          costs.token(),
+          costs.sharedToken(),
+          costs.landmark(),
+          costs.sharedLandmark(),
+          costs.picked());
+    }
+  }
+
+  private interface OfDevice {
+    String device();
+
+    Object costs();
+
+    boolean sane();
+  }
 
   /**
    * The costs, measured now if they are not known: seconds to a minute, with memory for the weights
@@ -38,10 +63,27 @@ public final class DeviceCosts {
     if (config.packFolder() != null) pack = pack.in(config.packFolder());
     String device = device(config);
     Path file = file(pack.folder(), Model.fingerprint(config.model(), pack), device);
-    StepCosts known = read(file, device);
-    if (known != null) return known;
+    Kept known = read(file, device, Kept.class);
+    if (known != null) return known.costs();
     StepCosts measured = CostProbe.of(config);
     write(file, new Kept(device, measured));
+    return measured;
+  }
+
+  /**
+   * What reading keys and values costs, measured now if it is not known.
+   *
+   * @param config with a way to read prompts in part
+   */
+  public static ReadCosts reads(EngineConfig config) throws IOException {
+    PackOptions pack = PackOptions.standard();
+    if (config.packFolder() != null) pack = pack.in(config.packFolder());
+    String device = device(config) + ", " + config.shadow();
+    Path file = file(pack.folder(), Model.fingerprint(config.model(), pack), device);
+    KeptReads known = read(file, device, KeptReads.class);
+    if (known != null) return known.costs();
+    ReadCosts measured = ReadProbe.of(config);
+    write(file, new KeptReads(device, measured));
     return measured;
   }
 
@@ -69,22 +111,21 @@ public final class DeviceCosts {
   }
 
   /** Null where there is nothing, or nothing that can be believed. */
-  private static StepCosts read(Path file, String device) {
+  private static <T extends OfDevice> T read(Path file, String device, Class<T> type) {
     try {
-      Kept kept = JSON.readValue(Files.readAllBytes(file), Kept.class);
+      T kept = JSON.readValue(Files.readAllBytes(file), type);
       boolean whole = kept != null && kept.costs() != null && device.equals(kept.device());
-      return whole && isSane(kept.costs()) ? kept.costs() : null;
+      return whole && kept.sane() ? kept : null;
     } catch (IOException e) {
       return null;
     }
   }
 
-  private static boolean isSane(StepCosts c) {
-    return DoubleStream.of(c.base(), c.token(), c.logit(), c.batchedPair(), c.lonePair())
-        .allMatch(v -> v >= 0 && v < 3600);
+  private static boolean all(double... costs) {
+    return DoubleStream.of(costs).allMatch(v -> v >= 0 && v < 3600);
   }
 
-  private static void write(Path file, Kept kept) {
+  private static void write(Path file, OfDevice kept) {
     Path temporary = file.resolveSibling(UUID.randomUUID() + ".tmp");
     try {
       Files.createDirectories(file.getParent());
@@ -96,7 +137,7 @@ public final class DeviceCosts {
     }
   }
 
-  private static String json(Kept kept) throws JsonProcessingException {
+  private static String json(OfDevice kept) throws JsonProcessingException {
     return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(kept);
   }
 }

@@ -2,11 +2,13 @@ package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.Backend;
 import io.shadowbatch.kernels.Kernels;
+import io.shadowbatch.kv.ShadowSpec;
 import io.shadowbatch.model.Model;
 import io.shadowbatch.model.ModelSpec;
 import io.shadowbatch.model.PackOptions;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.RequestError;
 import io.shadowbatch.schedule.OldestFeedPolicy;
@@ -53,6 +55,8 @@ public final class Engine implements AutoCloseable {
   private final Thread thread = new Thread(this::loop, "shadowbatch-engine");
   private volatile boolean closed;
   private volatile Throwable failure;
+  private final ShadowSpec shadow; // null where all is read exactly
+  private final Canary canary = new Canary();
   private int nextSequence;
 
   private Engine(
@@ -60,6 +64,7 @@ public final class Engine implements AutoCloseable {
     this.beforeStep = beforeStep;
     this.kernels = kernels;
     this.model = model;
+    this.shadow = config.shadow();
     ModelSpec spec = model.spec();
     this.tokenizer = ModelText.tokenizer(model.header());
     int asked = config.contextTokens() == 0 ? spec.contextLength() : config.contextTokens();
@@ -185,14 +190,26 @@ public final class Engine implements AutoCloseable {
       int room = contextTokens() - request.tokens().length;
       if (request.params().maxTokens() > room) {
         int least = Math.min(request.params().minTokens(), room);
-        request =
-            new Request(request.id(), request.tokens(), request.params().withLengths(least, room));
+        request = request.with(request.params().withLengths(least, room));
       }
-      Sequence sequence = new Sequence(nextSequence++, request, s.feed.number());
-      answers.put(sequence.id(), new Answer(sequence, s.feed, tokenizer, endTokens));
-      feeds.add(s.feed);
-      scheduler.add(sequence);
+      request = request.with(mode(request));
+      begin(request, s.feed, request.kvMode() == KvMode.SHADOW ? canary.arrived() : null);
     }
+  }
+
+  private void begin(Request request, Feed feed, CanaryRow watch) {
+    Sequence sequence = new Sequence(nextSequence++, request, feed.number());
+    answers.put(sequence.id(), new Answer(sequence, feed, tokenizer, endTokens, watch));
+    feeds.add(feed);
+    scheduler.add(sequence);
+  }
+
+  /**
+   * How a request is read: exactly, where nothing else is asked for or would leave anything out.
+   */
+  private KvMode mode(Request request) {
+    boolean asked = request.kvMode() == KvMode.SHADOW && shadow != null && !canary.exceeded();
+    return asked && shadow.leavesOut(request.tokens().length) ? KvMode.SHADOW : KvMode.DENSE;
   }
 
   private RequestError refusal(Request request) {
@@ -233,6 +250,7 @@ public final class Engine implements AutoCloseable {
       if (a.feed().gone()) {
         scheduler.remove(a.sequence());
         answers.remove(a.sequence().id());
+        if (a.watch() != null) canary.ended(a.watch());
       }
     }
     feeds.removeIf(Feed::gone);
@@ -245,12 +263,29 @@ public final class Engine implements AutoCloseable {
     if (error == null) scheduler.finish(s);
     else scheduler.remove(s);
     answers.remove(s.id());
-    answer.feed().answer(completion);
+    CanaryRow watch = answer.watch();
+    if (watch == null) {
+      answer.feed().answer(completion);
+    } else if (answer.twin()) {
+      canary.ended(watch);
+      answer.feed().answer(watch.held());
+    } else if (completion.error() == null && watch.comparable() && roomFor(s.request(), watch)) {
+      watch.hold(completion);
+      begin(Canary.twin(s.request(), watch), answer.feed(), watch);
+    } else {
+      canary.ended(watch);
+      answer.feed().answer(completion);
+    }
+  }
+
+  /** Memory may have turned out to be short since the request came. */
+  private boolean roomFor(Request request, CanaryRow watch) {
+    return request.tokens().length + watch.tokens() <= scheduler.tokensMax();
   }
 
   /** What was done so far; counters may lag a step behind. */
   public EngineMetrics metrics() {
-    return stepper.metrics(scheduler.metrics());
+    return stepper.metrics(scheduler.metrics(), canary.metrics());
   }
 
   @Override

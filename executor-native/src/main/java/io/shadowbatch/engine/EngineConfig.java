@@ -2,6 +2,8 @@ package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.PrefixAttention;
+import io.shadowbatch.kv.HostMemory;
+import io.shadowbatch.kv.ShadowSpec;
 import io.shadowbatch.model.ModelSpec;
 import io.shadowbatch.schedule.PrefixReuse;
 import java.nio.file.Path;
@@ -21,6 +23,9 @@ import java.nio.file.Path;
  * @param prefixReuse whether prompts take over the beginnings that others computed
  * @param prefixAttention how steps read pages that several sequences hold
  * @param sequencesMax most sequences that run at once; 0 for as many as memory and a step hold
+ * @param shadow how requests of {@link io.shadowbatch.request.KvMode#SHADOW} are read; null where
+ *     all are read exactly
+ * @param host memory behind that for keys and values, used by {@code shadow} only
  */
 public record EngineConfig(
     Path model,
@@ -33,7 +38,9 @@ public record EngineConfig(
     Path packFolder,
     PrefixReuse prefixReuse,
     PrefixAttention prefixAttention,
-    int sequencesMax) {
+    int sequencesMax,
+    ShadowSpec shadow,
+    HostMemory host) {
 
   public EngineConfig {
     if (threads < 1
@@ -70,7 +77,9 @@ public record EngineConfig(
         packFolder,
         PrefixReuse.PLANNED,
         PrefixAttention.SHARED,
-        0);
+        0,
+        null,
+        HostMemory.of(0));
   }
 
   /** The same with other switches, for comparisons: answers do not depend on them. */
@@ -91,7 +100,9 @@ public record EngineConfig(
         packFolder,
         reuse,
         attention,
-        most);
+        most,
+        shadow,
+        host);
   }
 
   /** The same with other memory for keys and values. */
@@ -107,7 +118,27 @@ public record EngineConfig(
         packFolder,
         prefixReuse,
         prefixAttention,
-        sequencesMax);
+        sequencesMax,
+        shadow,
+        host);
+  }
+
+  /** The same for requests that may be read in part. */
+  public EngineConfig with(ShadowSpec spec, HostMemory memory) {
+    return new EngineConfig(
+        model,
+        backend,
+        threads,
+        kvBytes,
+        batchTokens,
+        contextTokens,
+        kvCodec,
+        packFolder,
+        prefixReuse,
+        prefixAttention,
+        sequencesMax,
+        spec,
+        memory);
   }
 
   /** The CPU backend with the defaults of the job. */

@@ -8,6 +8,7 @@ import io.shadowbatch.kernels.Slice;
 import io.shadowbatch.kernels.TokenBatch;
 import io.shadowbatch.kv.FullKvStore;
 import io.shadowbatch.kv.KvStore;
+import io.shadowbatch.kv.ShadowKvStore;
 import io.shadowbatch.model.Decoder;
 import io.shadowbatch.model.Model;
 import io.shadowbatch.model.ModelSpec;
@@ -57,14 +58,23 @@ final class Stepper implements AutoCloseable {
     List<AttentionShape> shapes = new ArrayList<>(spec.layers());
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
     RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), contextTokens);
-    KvStore store =
-        new FullKvStore(kernels, shapes, rope, config.kvBytes(), config.prefixAttention());
+    KvStore store = store(config, kernels, shapes, rope);
     int batchTokens =
         config.batchTokens() == 0
             ? Calibration.batchTokens(kernels, model.weights().layers().get(0).gateUp())
             : config.batchTokens();
     Decoder decoder = new Decoder(kernels, spec, model.weights(), batchTokens);
     return new Stepper(kernels, decoder, store, batchTokens, spec.vocabulary());
+  }
+
+  private static KvStore store(
+      EngineConfig config, Kernels kernels, List<AttentionShape> shapes, RopeTable rope) {
+    long bytes = config.kvBytes();
+    if (config.shadow() == null) {
+      return new FullKvStore(kernels, shapes, rope, bytes, config.prefixAttention());
+    }
+    return new ShadowKvStore(
+        kernels, shapes, rope, config.shadow(), bytes, config.host(), config.prefixAttention());
   }
 
   /** Most tokens of a step. */
@@ -90,7 +100,7 @@ final class Stepper implements AutoCloseable {
       return;
     }
     scheduler.computed(plan);
-    kvBytesPeak = Math.max(kvBytesPeak, store.usage().usedBytes());
+    kvBytesPeak = Math.max(kvBytesPeak, store.usage().deviceBytes());
     long t1 = System.nanoTime();
     List<Answer> sampled = new ArrayList<>();
     for (StepPlan.Piece piece : plan.pieces()) {
@@ -152,13 +162,25 @@ final class Stepper implements AutoCloseable {
             answer, new RequestError(ErrorCode.ENGINE_ERROR, "the model's logits are not numbers"));
         continue;
       }
+      if (answer.watch() != null) {
+        logits.readRow(i, row);
+        token = watched(answer, token);
+      }
       scheduler.append(answer.sequence(), token);
       if (answer.accept(token, logprob)) finish.accept(answer, null);
     }
   }
 
-  EngineMetrics metrics(SchedulerMetrics scheduler) {
-    return new EngineMetrics(scheduler, computeNanos / 1e9, sampleNanos / 1e9, kvBytesPeak);
+  /** Shows the row's logits to what watches the answer; the token to go on with. */
+  private int watched(Answer answer, int token) {
+    if (answer.twin()) return answer.watch().replay(answer.sequence().generated(), row);
+    answer.watch().keep(token, row);
+    return token;
+  }
+
+  EngineMetrics metrics(SchedulerMetrics scheduler, CanaryMetrics canary) {
+    return new EngineMetrics(
+        scheduler, store.traffic(), canary, computeNanos / 1e9, sampleNanos / 1e9, kvBytesPeak);
   }
 
   @Override

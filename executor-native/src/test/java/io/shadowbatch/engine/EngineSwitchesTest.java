@@ -38,7 +38,7 @@ class EngineSwitchesTest {
   private static final long SEED = Long.getLong("shadowbatch.test.seed", 20261122L);
 
   /** Of the tiny models: layers, KV heads, blocks of 8-bit keys and values. */
-  private static final long PAGE = 2L * 2 * (2 * 64 * 32 + 768);
+  private static final long PAGE = 2L * 2 * (2 * 64 * 32 + 1024);
 
   @TempDir Path folder;
 

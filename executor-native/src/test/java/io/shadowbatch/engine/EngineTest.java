@@ -100,7 +100,7 @@ class EngineTest {
       assertThat(engine.metrics().scheduler().preemptions()).isZero();
       assertThat(engine.metrics().scheduler().reusedTokens()).isPositive();
     }
-    long page = 2L * 2 * (2 * 64 * 32 + 768);
+    long page = 2L * 2 * (2 * 64 * 32 + 1024);
     try (Engine engine = open(7 * page, 33)) {
       assertThat(texts(run(engine, requests))).isEqualTo(expected);
       assertThat(engine.metrics().scheduler().preemptions()).isPositive();
@@ -164,7 +164,7 @@ class EngineTest {
 
   @Test
   void promptLargerThanMemoryBecomesAnError() throws IOException {
-    long page = 2L * 2 * (2 * 64 * 32 + 768);
+    long page = 2L * 2 * (2 * 64 * 32 + 1024);
     try (Engine engine = open(2 * page, 64)) {
       Completion c = run(engine, List.of(new Request(0, new int[200], sampled(4)))).get(0L);
       assertThat(c.error().code()).isEqualTo(ErrorCode.OUT_OF_MEMORY);
