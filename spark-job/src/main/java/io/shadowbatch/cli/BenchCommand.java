@@ -2,6 +2,7 @@ package io.shadowbatch.cli;
 
 import io.shadowbatch.bench.EngineBench;
 import io.shadowbatch.bench.KernelBench;
+import io.shadowbatch.bench.ShadowBench;
 import io.shadowbatch.bench.TailBench;
 import io.shadowbatch.bench.WorkloadBench;
 import io.shadowbatch.cli.ShadowBatch.Command;
@@ -25,15 +26,15 @@ final class BenchCommand {
     spec.usageMessage()
         .description(
             "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing),"
-                + " tails (of tasks that feed an engine), plan (all of the job before inference) or"
-                + " job (all of it); the rest goes to it, as --help does to the three in between.");
+                + " tails (of tasks that feed an engine), shadow (reading in part), plan (all of"
+                + " the job before inference) or job (all of it); the rest goes to it.");
     spec.addPositional(
         PositionalParamSpec.builder()
             .index("0..*")
             .arity("1..*")
             .type(List.class)
             .auxiliaryTypes(String.class)
-            .paramLabel("kernels|engine|workloads|tails|plan|job [option..]")
+            .paramLabel("kernels|engine|workloads|tails|shadow|plan|job [option..]")
             .build());
     return spec;
   }
@@ -47,12 +48,13 @@ final class BenchCommand {
         case "engine" -> EngineBench.main(rest);
         case "workloads" -> WorkloadBench.main(rest);
         case "tails" -> TailBench.main(rest);
+        case "shadow" -> ShadowBench.main(rest);
         case "plan" -> PlanningBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->
             throw new JobException(
                 Exit.USAGE,
-                "bench: expected kernels, engine, workloads, tails, plan or job, got "
+                "bench: expected kernels, engine, workloads, tails, shadow, plan or job, got "
                     + all.get(0));
       }
     } catch (JobException e) {

@@ -50,6 +50,7 @@ public final class ShadowBatch {
     top.addSubcommand("validate", JobCommand.spec("Checks model and input.", this::validate));
     top.addSubcommand("demo", DemoCommand.spec(this::demo));
     top.addSubcommand("bench", BenchCommand.spec(BenchCommand::run));
+    top.addSubcommand("eval", EvalCommand.spec(EvalCommand::run));
     CommandSpec options = CommandSpec.create().mixinStandardHelpOptions(true);
     options.usageMessage().description("Prints all options as a Markdown table.");
     top.addSubcommand("options", options);

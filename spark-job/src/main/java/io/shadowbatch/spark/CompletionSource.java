@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
@@ -31,6 +32,9 @@ interface CompletionSource {
 
   /** What steps cost, for predictions. */
   StepCosts costs();
+
+  /** What it costs to read prompts whole and in part; null where all are read exactly. */
+  KvChoice choice();
 
   /** What the engine has done since it was opened, for all its tasks. */
   EngineMetrics metrics();

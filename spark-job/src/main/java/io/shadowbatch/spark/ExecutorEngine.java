@@ -3,6 +3,7 @@ package io.shadowbatch.spark;
 import io.shadowbatch.engine.Engine;
 import io.shadowbatch.engine.EngineConfig;
 import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
@@ -32,9 +33,9 @@ final class ExecutorEngine implements CompletionSource {
 
   private final Engine engine;
   private final Tokenizer tokenizer;
-  private final StepCosts costs;
+  private final EngineCosts.Found costs;
 
-  private ExecutorEngine(Engine engine, StepCosts costs) {
+  private ExecutorEngine(Engine engine, EngineCosts.Found costs) {
     this.engine = engine;
     this.costs = costs;
     this.tokenizer = engine.tokenizer();
@@ -57,7 +58,7 @@ final class ExecutorEngine implements CompletionSource {
   private static ExecutorEngine open(ModelCard model, EngineChoice choice) {
     try {
       // Before the engine takes its memory: the first on a kind of machine measures.
-      StepCosts costs = EngineCosts.here(model, choice);
+      EngineCosts.Found costs = EngineCosts.here(model, choice);
       return new ExecutorEngine(Engine.open(config(model, choice)), costs);
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw ModelReader.wrong(model.location(), e);
@@ -66,15 +67,18 @@ final class ExecutorEngine implements CompletionSource {
 
   /** What an engine of this host is opened with. */
   static EngineConfig config(ModelCard model, EngineChoice choice) {
-    return new EngineConfig(
-        ModelFiles.local(model.location()),
-        choice.backend(),
-        choice.threads(),
-        choice.kvBytes(),
-        choice.batchTokens(),
-        choice.contextTokens(),
-        choice.kvCodec(),
-        null);
+    KvOptions kv = choice.kv();
+    EngineConfig config =
+        new EngineConfig(
+            ModelFiles.local(model.location()),
+            choice.backend(),
+            choice.threads(),
+            kv.deviceBytes(),
+            choice.batchTokens(),
+            choice.contextTokens(),
+            kv.codec(),
+            null);
+    return kv.shadow() == null ? config : config.with(kv.shadow(), kv.host());
   }
 
   private static void closeAll() {
@@ -107,7 +111,12 @@ final class ExecutorEngine implements CompletionSource {
 
   @Override
   public StepCosts costs() {
-    return costs;
+    return costs.steps();
+  }
+
+  @Override
+  public KvChoice choice() {
+    return costs.choice();
   }
 
   @Override

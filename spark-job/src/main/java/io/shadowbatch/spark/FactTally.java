@@ -74,8 +74,8 @@ final class FactTally {
     plannedBefore = planned;
   }
 
-  /** Most rows have the parameters of the one before. */
-  private int outputTokens(String json) {
+  /** Most tokens of an answer; most rows have the parameters of the one before. */
+  int outputTokens(String json) {
     if (!json.equals(params)) {
       params = json;
       outputTokens = RowParams.maxTokens(json);

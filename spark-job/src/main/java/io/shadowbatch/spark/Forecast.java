@@ -40,7 +40,7 @@ record Forecast(
     }
 
     static Limits of(JobConfig.EngineChoice engine, ModelCard model) {
-      return new Limits(engine.batchTokens(), engine.kvBytes(), model.kvBytesPerToken());
+      return new Limits(engine.batchTokens(), engine.kv().deviceBytes(), model.kvBytesPerToken());
     }
 
     /** Tokens that the memory holds. */
@@ -59,7 +59,9 @@ record Forecast(
     long answers = facts.of(Fact.NEW_TOKENS);
     long completions = Math.max(1, facts.of(Fact.COMPLETIONS));
     // A sequence holds its own part of the prompt and half of its answer, and half a page besides.
+    double part = keptPart(facts);
     double own = (computed + answers / 2.0) / completions + KvLayout.TILE / 2.0;
+    own *= part;
     double together = Math.min(limits.stepTokens(), limits.kvTokens() / own);
     together = Math.max(1, Math.min(together, completions));
     double tokens = computed + answers;
@@ -68,15 +70,22 @@ record Forecast(
     double inputs = Math.max(0, tokens - completions); // a last token is never an input
     Work work =
         new Work(steps, inputs, answers, facts.of(Fact.BATCHED_PAIRS), facts.of(Fact.LONE_PAIRS));
-    double kept = computed + together * answers / completions;
+    double kept = part * (computed + together * answers / completions);
+    double saved = facts.of(Fact.KV_SAVED_NANOS) / 1e9;
     long kvBytes = (long) Math.min(limits.kvBytes(), kept * limits.kvBytesPerToken());
     return new Forecast(
         facts.of(Fact.ROWS),
         facts.of(Fact.PROMPT_TOKENS),
         computed,
         answers,
-        costs.seconds(work),
+        Math.max(0, costs.seconds(work) - saved),
         kvBytes);
+  }
+
+  /** Of the bytes that prompts and answers would take on the device, those that they do take. */
+  private static double keptPart(PlanFacts facts) {
+    long whole = facts.of(Fact.KV_DENSE_BYTES);
+    return whole == 0 ? 1 : facts.of(Fact.KV_CHOSEN_BYTES) / (double) whole;
   }
 
   /** Both, one after the other. */

@@ -1,8 +1,10 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.request.Request;
 import io.shadowbatch.request.SamplingParams;
 import io.shadowbatch.spark.OutputRows.Asked;
@@ -34,6 +36,7 @@ final class InferenceRows {
   private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
   private final ReadyRows ready = new ReadyRows();
   private final Repeats repeats;
+  private final KvRule rule;
   private final PartitionRecord record;
   private Iterator<Completion> completions;
   private volatile boolean abandoned;
@@ -51,7 +54,8 @@ final class InferenceRows {
     this.counters = counters;
     this.output = new OutputRows(source, settings, attempt);
     this.repeats = new Repeats(settings.sharing().dedup(), ready);
-    this.record = new PartitionRecord(source, settings.sharing());
+    this.rule = new KvRule(settings.engine().kv().mode(), source.choice());
+    this.record = new PartitionRecord(source, settings.sharing(), rule);
   }
 
   /** What the partition was predicted to take, and took, once all its rows have left. */
@@ -120,6 +124,7 @@ final class InferenceRows {
     private Original original;
     private int[] tokens;
     private SamplingParams params;
+    private KvMode kvMode;
     private int sample;
     private long nextId;
 
@@ -151,7 +156,7 @@ final class InferenceRows {
       if (repeats.take(asked)) return;
       original = repeats.begin(prepared);
       try {
-        start(asked);
+        start(asked, row.group());
       } catch (RowException e) {
         List<Outcome> outcomes = failed(asked, e);
         for (Outcome outcome : outcomes) repeats.finished(original, outcome);
@@ -159,7 +164,7 @@ final class InferenceRows {
       }
     }
 
-    private void start(Asked asked) {
+    private void start(Asked asked, RowGroup group) {
       Prepared prepared = asked.prepared();
       Map<String, Object> values = RowParams.parsed(prepared.params());
       params = RowParams.sampling(values, Seeds.ofRow(values, settings.rows(), prepared.key()));
@@ -172,8 +177,18 @@ final class InferenceRows {
               params.maxTokens(),
               RowParams.promptTokensMax(values),
               settings.rows().longPrompts());
+      kvMode = chosen(prepared, group);
       String hash = hash(prepared.params());
       current = asked.withoutPrompt().with(all.length - tokens.length, hash);
+    }
+
+    /** How the row's prompt is read; the forecast hears of it. */
+    private KvMode chosen(Prepared prepared, RowGroup group) {
+      int answer = Math.min(params.maxTokens(), settings.sharing().cost().outputTokensMax());
+      int samples = prepared.samples();
+      KvChoice.Asked asked = group.asked(prepared.prompt().length, samples, tokens.length, answer);
+      record.chosen(asked, samples);
+      return rule.of(asked);
     }
 
     private static List<Outcome> failed(Asked asked, RowException e) {
@@ -206,7 +221,7 @@ final class InferenceRows {
       long seed = Seeds.ofSample(params.seed(), sample);
       pending.put(id, new Pending(current.sample(sample, seed), original));
       sample++;
-      return new Request(id, tokens, params.withSeed(seed));
+      return new Request(id, tokens, params.withSeed(seed), kvMode);
     }
   }
 

@@ -1,7 +1,9 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.KvChoice.Asked;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.Request;
+import io.shadowbatch.request.SamplingParams;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -89,7 +91,8 @@ public final class JobBench {
     JobConfig config = JobConfig.of(settings, Instant.now());
     JobPlan plan = JobPlan.open(session.spark(), config);
     CompletionSource source = ExecutorEngine.get(plan.model(), plan.engine());
-    return bare(source, prompts(plan));
+    KvRule rule = new KvRule(plan.engine().kv().mode(), source.choice());
+    return bare(source, prompts(plan), rule);
   }
 
   private static List<Prepared> prompts(JobPlan plan) {
@@ -101,7 +104,8 @@ public final class JobBench {
     return prompts;
   }
 
-  private static double bare(CompletionSource source, List<Prepared> prompts) {
+  /** With {@code --kv-mode auto} it chooses as if no prompt began like another. */
+  private static double bare(CompletionSource source, List<Prepared> prompts, KvRule rule) {
     long begin = System.nanoTime();
     Iterator<Request> requests =
         new Iterator<>() {
@@ -116,8 +120,10 @@ public final class JobBench {
           public Request next() {
             Prepared prompt = prompts.get(next);
             int[] tokens = source.encode(new String(prompt.prompt(), StandardCharsets.UTF_8));
-            return new Request(
-                next++, tokens, RowParams.sampling(RowParams.parsed(prompt.params()), 0));
+            SamplingParams params = RowParams.sampling(RowParams.parsed(prompt.params()), 0);
+            int answer = params.maxTokens();
+            Asked asked = RowGroup.ALONE.asked(prompt.prompt().length, 1, tokens.length, answer);
+            return new Request(next++, tokens, params, rule.of(asked));
           }
         };
     Iterator<Completion> completions = source.run(requests, () -> false);

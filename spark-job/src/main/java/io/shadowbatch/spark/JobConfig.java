@@ -1,6 +1,5 @@
 package io.shadowbatch.spark;
 
-import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.spark.JobException.Exit;
 import java.io.Serializable;
 import java.time.DateTimeException;
@@ -112,13 +111,17 @@ public record JobConfig(
    * @param contextTokens 0 for the model's
    */
   public record EngineChoice(
-      String backend,
-      int threads,
-      long kvBytes,
-      KvCodec kvCodec,
-      int contextTokens,
-      int batchTokens)
-      implements Serializable {}
+      String backend, int threads, KvOptions kv, int contextTokens, int batchTokens)
+      implements Serializable {
+
+    EngineChoice withThreads(int cores) {
+      return new EngineChoice(backend, cores, kv, contextTokens, batchTokens);
+    }
+
+    EngineChoice with(KvOptions other) {
+      return new EngineChoice(backend, threads, other, contextTokens, batchTokens);
+    }
+  }
 
   /**
    * What applies to each row unless the row says otherwise.
@@ -135,11 +138,6 @@ public record JobConfig(
       Instant clock)
       implements Serializable {}
 
-  /** The codec of that name; null for what suits the model. */
-  private static KvCodec codec(String name) {
-    return name.equals("auto") ? null : KvCodec.valueOf(name.toUpperCase(Locale.ROOT));
-  }
-
   /** Reads typed values out of settings; the first wrong one ends with a message. */
   public static JobConfig of(Settings s, Instant start) {
     refuse(s);
@@ -147,8 +145,7 @@ public record JobConfig(
         new EngineChoice(
             s.text(JobOptions.BACKEND),
             s.count(JobOptions.THREADS),
-            s.bytes(JobOptions.KV_MEMORY),
-            codec(s.text(JobOptions.KV_CODEC)),
+            KvOptions.of(s),
             s.count(JobOptions.MAX_MODEL_LEN),
             s.count(JobOptions.BATCH_TOKENS));
     if (engine.batchTokens() != 0 && engine.batchTokens() < 16) {
@@ -233,10 +230,6 @@ public record JobConfig(
     if ("cuda".equals(s.text(JobOptions.BACKEND))) {
       throw new JobException(
           Exit.RESOURCES, "--backend cuda: this version has no CUDA kernels; use --backend cpu");
-    }
-    if ("shadow".equals(s.text(JobOptions.KV_MODE))) {
-      throw new JobException(
-          Exit.USAGE, "--kv-mode shadow: not in this version; use auto or dense, which are exact");
     }
     if ("resume".equals(s.text(JobOptions.ON_EXISTING))) {
       throw new JobException(

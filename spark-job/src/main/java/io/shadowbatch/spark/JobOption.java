@@ -24,6 +24,7 @@ public record JobOption(
     WHOLE("number"),
     DECIMAL("number"),
     SIZE("size"),
+    SIZE_OR_AUTO("auto|size"),
     SWITCH("true|false"),
     TEXTS("text, repeatable"),
     PAIRS("k=v, repeatable");

@@ -3,6 +3,7 @@ package io.shadowbatch.spark;
 import static io.shadowbatch.spark.JobOption.Type.DECIMAL;
 import static io.shadowbatch.spark.JobOption.Type.PAIRS;
 import static io.shadowbatch.spark.JobOption.Type.SIZE;
+import static io.shadowbatch.spark.JobOption.Type.SIZE_OR_AUTO;
 import static io.shadowbatch.spark.JobOption.Type.SWITCH;
 import static io.shadowbatch.spark.JobOption.Type.TEXT;
 import static io.shadowbatch.spark.JobOption.Type.TEXTS;
@@ -29,8 +30,27 @@ public final class JobOptions {
       choice("backend", "engine", "cpu|reference|cuda", "cpu", "kernels; cuda is refused for now");
   static final JobOption THREADS =
       of("threads", "engine", WHOLE, "0", "cores of an executor's engine; 0: the executor's cores");
-  static final JobOption KV_MEMORY =
-      of("kv-memory", "engine", SIZE, "1g", "keys and values of one executor, outside the heap");
+  static final JobOption DEVICE_MEMORY =
+      of(
+          "device-memory",
+          "engine",
+          SIZE,
+          "1g",
+          "keys and values that an executor's kernels read at full speed; on the CPU a budget");
+  static final JobOption HOST_MEMORY =
+      of(
+          "host-memory",
+          "engine",
+          SIZE_OR_AUTO,
+          "auto",
+          "what prompts read in part keep behind --device-memory; auto: what suits it; 0: none");
+  static final JobOption HOST_FOLDER =
+      of(
+          "host-folder",
+          "engine",
+          TEXT,
+          null,
+          "executors' folder where --host-memory lies in files; else it is plain memory");
   static final JobOption KV_CODEC =
       choice(
           "kv-codec",
@@ -39,7 +59,39 @@ public final class JobOptions {
           "auto",
           "how keys and values are stored; auto: fp16 if keys have biases, else int8");
   static final JobOption KV_MODE =
-      choice("kv-mode", "engine", "auto|dense|shadow", "auto", "shadow is refused for now");
+      choice(
+          "kv-mode",
+          "engine",
+          "auto|dense|shadow",
+          "dense",
+          "dense: exact; shadow: long prompts are read in part; auto: those where it pays");
+  static final JobOption SHADOW_BUDGET =
+      of("shadow-budget", "engine", WHOLE, "512", "prompt tokens that each step picks to read");
+  static final JobOption SHADOW_OUTLIERS =
+      of(
+          "shadow-outliers",
+          "engine",
+          WHOLE,
+          "16",
+          "chunks of 8 tokens besides, those that their mean stands for worst");
+  static final JobOption SHADOW_KEYS =
+      choice(
+          "shadow-keys",
+          "engine",
+          "exact|lowrank_int8|lowrank_fp16",
+          "exact",
+          "lowrank: the device holds factors of keys, for prompts of 2,080 tokens and more");
+  static final JobOption SHADOW_RANK =
+      of("shadow-rank", "engine", WHOLE, "64", "rank of those factors, a multiple of 16");
+  static final JobOption SHADOW_ATTEND =
+      choice(
+          "shadow-attend",
+          "engine",
+          "private|union",
+          "private",
+          "union: a step's prompts with one beginning read each other's picks too");
+  static final JobOption SHADOW_LEAST =
+      of("shadow-least", "engine", WHOLE, "1024", "prompts of fewer tokens are read exactly");
   static final JobOption MAX_MODEL_LEN =
       of("max-model-len", "engine", WHOLE, "0", "tokens of prompt and completion; 0: the model's");
   static final JobOption BATCH_TOKENS =
@@ -211,9 +263,17 @@ public final class JobOptions {
           LOG_FORMAT,
           BACKEND,
           THREADS,
-          KV_MEMORY,
+          DEVICE_MEMORY,
+          HOST_MEMORY,
+          HOST_FOLDER,
           KV_CODEC,
           KV_MODE,
+          SHADOW_BUDGET,
+          SHADOW_OUTLIERS,
+          SHADOW_KEYS,
+          SHADOW_RANK,
+          SHADOW_ATTEND,
+          SHADOW_LEAST,
           MAX_MODEL_LEN,
           BATCH_TOKENS);
 

@@ -40,8 +40,9 @@ record JobPlan(
   static JobPlan open(SparkSession spark, JobConfig config, RootSearch search) {
     SparkContext context = spark.sparkContext();
     int slots = Math.max(1, context.defaultParallelism());
-    EngineChoice engine = settle(config.engine(), context);
-    ModelCard model = ModelReader.card(config.model(), engine);
+    EngineChoice wanted = settle(config.engine(), context);
+    ModelCard model = ModelReader.card(config.model(), wanted);
+    EngineChoice engine = wanted.with(wanted.kv().settled(model));
     PromptTable table = table(spark, config, model);
     PrepareTask whole = new PrepareTask(table.reader(), config.rows(), model, 0);
     InputScan.Facts facts = facts(spark, config, table, whole, search);
@@ -128,13 +129,7 @@ record JobPlan(
 
   private static EngineChoice settle(EngineChoice wanted, SparkContext context) {
     int threads = wanted.threads() > 0 ? wanted.threads() : executorCores(context);
-    return new EngineChoice(
-        wanted.backend(),
-        threads,
-        wanted.kvBytes(),
-        wanted.kvCodec(),
-        wanted.contextTokens(),
-        wanted.batchTokens());
+    return wanted.withThreads(threads);
   }
 
   /** Cores of one executor as Spark was told, or as its slots say. */

@@ -14,6 +14,10 @@ import java.io.Serializable;
  * @param contextTokens most tokens of prompt and completion
  * @param weightBytes of the files
  * @param kvBytesPerToken of one token in all layers
+ * @param sparseBytesPerToken of these, and of what is kept to choose by, those that stay on the
+ *     device for a token of a prompt that is read in part; 0 where none is
+ * @param keyWidth of a token's keys, all KV heads together
+ * @param window fewest positions that a layer sees; 0 if all see all
  */
 record ModelCard(
     String location,
@@ -25,5 +29,8 @@ record ModelCard(
     String eosText,
     int contextTokens,
     long weightBytes,
-    long kvBytesPerToken)
+    long kvBytesPerToken,
+    double sparseBytesPerToken,
+    int keyWidth,
+    int window)
     implements Serializable {}

@@ -2,8 +2,10 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.EngineConfig;
 import io.shadowbatch.engine.ModelText;
-import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.kernels.FactorLayout;
 import io.shadowbatch.kernels.KvLayout;
+import io.shadowbatch.kernels.LandmarkLayout;
+import io.shadowbatch.kv.ShadowSpec;
 import io.shadowbatch.model.Model;
 import io.shadowbatch.model.ModelHeader;
 import io.shadowbatch.model.ModelSpec;
@@ -31,6 +33,7 @@ final class ModelReader {
       ModelHeader header = Model.header(path);
       ModelSpec spec = header.spec();
       checkTemplate(location, spec.text().chatTemplate());
+      KvLayout layout = spec.kvLayout(EngineConfig.codec(choice.kv().codec(), spec));
       return new ModelCard(
           location,
           name(location),
@@ -41,7 +44,10 @@ final class ModelReader {
           spec.text().eosIds().isEmpty() ? null : text(header, spec.text().eosIds().get(0)),
           context(spec.contextLength(), choice.contextTokens()),
           bytes(path),
-          kvBytes(spec, choice.kvCodec()));
+          layout.pageBytes() / KvLayout.TILE,
+          sparseBytes(layout, choice.kv()),
+          layout.kvHeads() * layout.headDim(),
+          window(spec));
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw wrong(location, e);
     }
@@ -81,8 +87,20 @@ final class ModelReader {
     return wanted == 0 ? models : Math.min(models, wanted);
   }
 
-  private static long kvBytes(ModelSpec spec, KvCodec codec) {
-    return spec.kvLayout(EngineConfig.codec(codec, spec)).pageBytes() / KvLayout.TILE;
+  private static double sparseBytes(KvLayout layout, KvOptions kv) {
+    ShadowSpec shadow = kv.shadow();
+    if (shadow == null) return 0;
+    long means = new LandmarkLayout(layout, shadow.chunkTokens()).pageBytes();
+    boolean factored = shadow.lowRank() && shadow.rank() <= layout.kvHeads() * layout.headDim();
+    long factors =
+        factored ? new FactorLayout(layout, shadow.keys(), shadow.rank()).pageBytes() : 0;
+    long keys = shadow.lowRank() ? 0 : layout.halfBytes();
+    long kept = factors + (kv.hostBytes() > 0 ? keys : layout.pageBytes());
+    return (kept + means) / (double) KvLayout.TILE;
+  }
+
+  private static int window(ModelSpec spec) {
+    return spec.windows().stream().mapToInt(w -> w).filter(w -> w > 0).min().orElse(0);
   }
 
   private static String name(String location) {

@@ -1,6 +1,7 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.request.TokenLogprob;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.util.Arrays;
@@ -57,7 +58,8 @@ final class OutputRows {
     static Asked of(PlannedRows.Planned planned, int kept) {
       Object[] values = new Object[kept];
       for (int i = 0; i < kept; i++) values[i] = planned.row().get(i);
-      return new Asked(values, planned.prepared(), planned.group(), 0, 0, null, Origin.COMPUTED);
+      String group = planned.group().name();
+      return new Asked(values, planned.prepared(), group, 0, 0, null, Origin.COMPUTED);
     }
 
     Asked with(int truncatedTokens, String paramsHash) {
@@ -84,13 +86,15 @@ final class OutputRows {
   }
 
   Row completed(Asked asked, Completion c) {
+    Row meta = meta(asked, c.kvMode());
     if (c.error() != null) {
       RowException e = new RowException(c.error().code(), "engine", c.error().message());
-      return row(asked, null, null, null, usage(c), error(e), timing(c), null, NO_TOKENS);
+      return row(asked, meta, null, null, null, usage(c), error(e), timing(c), null, NO_TOKENS);
     }
     String reason = TaskCounters.name(c.finishReason());
     return row(
         asked,
+        meta,
         c.text(),
         reason,
         c.stopReason(),
@@ -104,11 +108,13 @@ final class OutputRows {
   Row failed(Asked asked, RowException e) {
     Row nothing = RowFactory.create(0L, 0L, 0L, 0L, 0L);
     Row noTime = RowFactory.create(0.0, 0.0, 0.0, 0.0);
-    return row(asked, null, null, null, nothing, error(e), noTime, null, NO_TOKENS);
+    Row meta = meta(asked, KvMode.DENSE);
+    return row(asked, meta, null, null, null, nothing, error(e), noTime, null, NO_TOKENS);
   }
 
   private Row row(
       Asked asked,
+      Row meta,
       String completion,
       String finishReason,
       String stopReason,
@@ -134,7 +140,7 @@ final class OutputRows {
     values[at + 7] = timing;
     values[at + 8] = logprobs;
     values[at + 9] = tokenIds;
-    values[at + 10] = meta(asked);
+    values[at + 10] = meta;
     return RowFactory.create(values);
   }
 
@@ -143,7 +149,7 @@ final class OutputRows {
         e.code().name(), e.getMessage(), e.stage(), e.code().retryable(), attempt + 1);
   }
 
-  private Row meta(Asked asked) {
+  private Row meta(Asked asked, KvMode mode) {
     Asked.Identity identity = asked.identity();
     return RowFactory.create(
         settings.runId(),
@@ -151,7 +157,7 @@ final class OutputRows {
         settings.model().fingerprint(),
         settings.engineName(),
         settings.engine().backend(),
-        "dense",
+        TaskCounters.name(mode),
         identity == null ? null : identity.paramsHash(),
         identity == null ? null : identity.seed(),
         asked.group(),

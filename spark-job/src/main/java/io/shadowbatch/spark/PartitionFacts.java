@@ -1,9 +1,13 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.plan.PlanRules;
 import io.shadowbatch.plan.PlanStatistics;
+import io.shadowbatch.plan.PlannedGroup;
 import io.shadowbatch.plan.PrefixGroupPlanner;
 import io.shadowbatch.plan.SortedPrompt;
+import io.shadowbatch.request.KvMode;
+import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
 import io.shadowbatch.spark.PlanFacts.Fact;
 import io.shadowbatch.spark.PreparedRows.Prepared;
@@ -21,18 +25,23 @@ import org.apache.spark.sql.RowFactory;
  *
  * @param kept columns that pass through
  * @param tokensMax prompts of so many tokens will not fit
+ * @param rule how prompts are read
  */
-record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sharing)
+record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sharing, KvRule rule)
     implements MapPartitionsFunction<Row, Row> {
 
   private static final long serialVersionUID = 1L;
 
+  /** What is asked of a prompt that streams by. */
+  private record Asking(int promptBytes, int samples, int answer) {}
+
   /** A row of facts for each partition of a job that has rows. */
-  static List<Row> of(JobPlan plan, double bytesPerToken) {
+  static List<Row> of(JobPlan plan, double bytesPerToken, KvRule rule) {
     long kvTokens = Forecast.Limits.of(plan).kvTokens();
     int tokensMax = (int) Math.min(plan.model().contextTokens(), kvTokens);
     PartitionFacts task =
-        new PartitionFacts(plan.table().kept().size(), bytesPerToken, tokensMax, plan.sharing());
+        new PartitionFacts(
+            plan.table().kept().size(), bytesPerToken, tokensMax, plan.sharing(), rule);
     return plan.ordered().mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
   }
 
@@ -40,16 +49,17 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
   public Iterator<Row> call(Iterator<Row> rows) {
     FactTally tally = new FactTally(sharing, bytesPerToken, tokensMax);
     Prompts prompts = new Prompts(rows, kept, sharing, tally);
+    PlanFacts facts = tally.facts();
     if (sharing.prefixes() == PrefixPlan.OFF) {
-      while (prompts.hasNext()) prompts.next();
+      while (prompts.hasNext()) read(facts, prompts.next().payload(), RowGroup.ALONE);
     } else {
       PlanRules rules = PlanRules.of(bytesPerToken).below(sharing.root());
       var planner = new PrefixGroupPlanner<>(prompts, rules);
-      PlanFacts facts = tally.facts();
       while (planner.hasNext()) {
-        long prefix = planner.next().prefixBytes();
-        facts.add(Fact.GROUP_PREFIX_BYTES, prefix);
-        facts.add(Fact.LONGEST_PREFIX_BYTES, prefix);
+        PlannedGroup<Asking> group = planner.next();
+        facts.add(Fact.GROUP_PREFIX_BYTES, group.prefixBytes());
+        facts.add(Fact.LONGEST_PREFIX_BYTES, group.prefixBytes());
+        read(facts, group);
       }
       PlanStatistics statistics = planner.statistics();
       facts.add(Fact.GROUPS, statistics.groups());
@@ -60,8 +70,38 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
     return List.of(RowFactory.create(tally.facts().row(TaskContext.getPartitionId()))).iterator();
   }
 
+  /** Counts how the prompts of a group are read; its mode is that of most of its rows. */
+  private void read(PlanFacts facts, PlannedGroup<Asking> group) {
+    if (rule.mode() == KvOptions.Mode.DENSE) return;
+    RowGroup shared = RowGroup.of(group, Asking::samples, sharing);
+    int shadow = 0;
+    for (PlannedGroup.Member<Asking> member : group.members()) {
+      Asking row = member.prompt().payload();
+      KvChoice.Asked asked = asked(row, shared);
+      boolean copied = sharing.dedup() == Dedup.AUTO && member.duplicateOf() >= 0;
+      if (!copied) rule.count(facts, asked, row.samples());
+      if (rule.of(asked) == KvMode.DENSE) continue;
+      shadow++;
+      facts.add(Fact.SHADOW_ROWS, row.samples());
+    }
+    boolean most = 2 * shadow > group.members().size();
+    if (most && group.name() != null) facts.add(Fact.SHADOW_GROUPS, 1);
+  }
+
+  private void read(PlanFacts facts, Asking row, RowGroup group) {
+    if (rule.mode() == KvOptions.Mode.DENSE) return;
+    KvChoice.Asked asked = asked(row, group);
+    rule.count(facts, asked, row.samples());
+    if (rule.of(asked) == KvMode.SHADOW) facts.add(Fact.SHADOW_ROWS, row.samples());
+  }
+
+  private KvChoice.Asked asked(Asking row, RowGroup group) {
+    int tokens = (int) Math.max(1, Math.round(row.promptBytes() / bytesPerToken));
+    return group.asked(row.promptBytes(), row.samples(), tokens, row.answer());
+  }
+
   /** The prompts of a partition for the planner; tallies the rows that pass. */
-  private static final class Prompts implements Iterator<SortedPrompt<Void>> {
+  private static final class Prompts implements Iterator<SortedPrompt<Asking>> {
     private final Iterator<Row> rows;
     private final int kept;
     private final Sharing sharing;
@@ -86,12 +126,14 @@ record PartitionFacts(int kept, double bytesPerToken, int tokensMax, Sharing sha
     }
 
     @Override
-    public SortedPrompt<Void> next() {
+    public SortedPrompt<Asking> next() {
       if (!hasNext()) throw new NoSuchElementException("the partition has no more prompts");
       Prepared row = ahead;
       ahead = null;
       long bytes = sharing.plannedBytes(row.prompt());
-      return new SortedPrompt<>(row.signature(), bytes, 0, null);
+      int answer = Math.min(tally.outputTokens(row.params()), sharing.cost().outputTokensMax());
+      Asking asking = new Asking(row.prompt().length, row.samples(), answer);
+      return new SortedPrompt<>(row.signature(), bytes, 0, asking);
     }
   }
 }

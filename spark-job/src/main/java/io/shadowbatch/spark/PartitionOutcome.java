@@ -1,13 +1,14 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.request.KvMode;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
  * What one partition's rows were predicted to take and took. The engine serves other tasks besides,
- * so its seconds are given as a clock, before and after.
+ * so its work is given as a clock, before and after.
  *
  * @param executor that computed it
  * @param facts counted from the rows before they were computed
@@ -15,10 +16,10 @@ import java.util.Map;
  * @param promptTokens of all prompts
  * @param computedTokens of these, those that the engine computed
  * @param newTokens of answers that were computed
+ * @param kvModes answers that left, by the way in which their prompts were read
  * @param taskSeconds wall time from the first row to the last answer
- * @param engineBefore seconds that the engine had computed when the task began
- * @param engineAfter and when it ended
- * @param kvBytesPeak most bytes of keys and values that the engine has held
+ * @param before what the engine had done when the task began
+ * @param after and when it ended
  */
 record PartitionOutcome(
     int partition,
@@ -28,13 +29,18 @@ record PartitionOutcome(
     long promptTokens,
     long computedTokens,
     long newTokens,
+    Map<KvMode, Long> kvModes,
     double taskSeconds,
-    double engineBefore,
-    double engineAfter,
-    long kvBytesPeak)
+    EngineClock before,
+    EngineClock after)
     implements Serializable {
 
   private static final long serialVersionUID = 1L;
+
+  /** Whether what was read in part was too far from the exact, so that the rest is read exactly. */
+  boolean fellBack() {
+    return after.canary().exceeded();
+  }
 
   /** Predicted beside actual, as plain values. */
   Map<String, Object> described(Forecast.Limits limits) {
@@ -43,7 +49,11 @@ record PartitionOutcome(
     actual.put("computed_prompt_tokens", computedTokens);
     actual.put("completion_tokens", newTokens);
     actual.put("task_seconds", Math.round(1000 * taskSeconds) / 1000.0);
-    actual.put("engine_kv_bytes_peak", kvBytesPeak);
+    actual.put("engine_kv_bytes_peak", after.kvBytesPeak());
+    Map<String, Long> modes = new LinkedHashMap<>();
+    kvModes.forEach((mode, rows) -> modes.put(TaskCounters.name(mode), rows));
+    actual.put("kv_modes", modes);
+    actual.putAll(KvReport.described("engine_", after.since(before), fellBack()));
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("partition", partition);
     map.put("executor", executor);

@@ -1,8 +1,11 @@
 package io.shadowbatch.spark;
 
-import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.KvChoice.Asked;
 import io.shadowbatch.request.Completion;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.spark.PreparedRows.Prepared;
+import java.util.EnumMap;
+import java.util.Map;
 
 /** Keeps what a partition's rows promise as they go in, and what came of it. */
 final class PartitionRecord {
@@ -12,15 +15,18 @@ final class PartitionRecord {
   private final CompletionSource source;
   private final FactTally tally;
   private final long begin = System.nanoTime();
-  private final double engineBefore;
+  private final KvRule rule;
+  private final EngineClock before;
+  private final Map<KvMode, Long> kvModes = new EnumMap<>(KvMode.class);
   private long promptTokens;
   private long computedTokens;
   private long newTokens;
 
-  PartitionRecord(CompletionSource source, Sharing sharing) {
+  PartitionRecord(CompletionSource source, Sharing sharing, KvRule rule) {
     this.source = source;
     this.tally = new FactTally(sharing, BYTES_PER_TOKEN, source.contextTokens());
-    this.engineBefore = seconds(source.metrics());
+    this.rule = rule;
+    this.before = EngineClock.of(source.metrics());
   }
 
   /** The next row, before it is tokenized. */
@@ -33,8 +39,14 @@ final class PartitionRecord {
     tally.observe(row.prompt().length, tokens);
   }
 
+  /** So many completions of a request will be asked for. */
+  void chosen(Asked asked, int completions) {
+    rule.count(tally.facts(), asked, completions);
+  }
+
   /** An answer leaves. */
   void answered(Completion completion, OutputRows.Origin origin) {
+    kvModes.merge(completion.kvMode(), 1L, Long::sum);
     promptTokens += completion.promptTokens();
     if (origin == OutputRows.Origin.COPIED) return;
     computedTokens += completion.promptTokens() - completion.cachedTokens();
@@ -43,7 +55,6 @@ final class PartitionRecord {
 
   /** All answers have left. */
   PartitionOutcome end(int partition, String executor) {
-    EngineMetrics metrics = source.metrics();
     return new PartitionOutcome(
         partition,
         executor,
@@ -52,13 +63,9 @@ final class PartitionRecord {
         promptTokens,
         computedTokens,
         newTokens,
+        kvModes,
         (System.nanoTime() - begin) / 1e9,
-        engineBefore,
-        seconds(metrics),
-        metrics.kvBytesPeak());
-  }
-
-  private static double seconds(EngineMetrics metrics) {
-    return metrics.computeSeconds() + metrics.sampleSeconds();
+        before,
+        EngineClock.of(source.metrics()));
   }
 }

@@ -17,7 +17,10 @@ final class PlanFacts implements Serializable {
   /** Column in front of the facts of a partition: its index. */
   static final String PARTITION = "partition";
 
-  /** What is counted, in the order of the columns; costs as {@link RowCost} has them. */
+  /**
+   * What is counted, in the order of the columns; costs as {@link RowCost} has them. Those of keys
+   * and values, but for the rows and groups, leave copies out: {@link KvRule#count}.
+   */
   enum Fact {
     ROWS,
     COMPLETIONS,
@@ -40,13 +43,28 @@ final class PlanFacts implements Serializable {
     COPIED_ROWS,
     COPIED_BYTES,
     COPIED_NEW_TOKENS,
-    COST
+    COST,
+    SHADOW_ROWS,
+    SHADOW_GROUPS,
+    KV_COMPLETIONS,
+    KV_DENSE_BYTES,
+    KV_SHADOW_BYTES,
+    KV_CHOSEN_BYTES,
+    KV_DENSE_NANOS,
+    KV_SHADOW_NANOS,
+    KV_CHOSEN_NANOS,
+    KV_SAVED_NANOS,
+    KV_GAIN_MOST
   }
 
   /** Facts of which the largest counts; the others add up. */
   private static final EnumSet<Fact> LARGEST =
       EnumSet.of(
-          Fact.LONGEST_BYTES, Fact.LARGEST_GROUP, Fact.LONGEST_PREFIX_BYTES, Fact.LONGEST_ANSWER);
+          Fact.LONGEST_BYTES,
+          Fact.LARGEST_GROUP,
+          Fact.LONGEST_PREFIX_BYTES,
+          Fact.LONGEST_ANSWER,
+          Fact.KV_GAIN_MOST);
 
   private final long[] values = new long[Fact.values().length];
 

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Function;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
@@ -37,13 +38,24 @@ public final class PlanReport {
 
   /** Looks at the whole input once; values by name, in the order in which they are shown. */
   public static Map<String, Object> of(SparkSession spark, Settings settings, Instant start) {
+    return of(spark, settings, start, plan -> EngineCosts.ask(spark, plan));
+  }
+
+  /** The same with costs from elsewhere. */
+  static Map<String, Object> of(
+      SparkSession spark,
+      Settings settings,
+      Instant start,
+      Function<JobPlan, EngineCosts.Found> measure) {
     JobConfig config = JobConfig.of(settings, start);
     JobPlan plan = JobPlan.open(spark, config, RootSearch.ALWAYS);
     double bytesPerToken = bytesPerToken(plan);
-    List<Row> parts = PartitionFacts.of(plan, bytesPerToken);
-    StepCosts costs = EngineCosts.ask(spark, plan);
+    EngineCosts.Found costs = measure.apply(plan);
+    KvRule rule = new KvRule(plan.engine().kv().mode(), costs.choice());
+    List<Row> parts = PartitionFacts.of(plan, bytesPerToken, rule);
     Map<String, Object> map = described(plan, bytesPerToken, parts, errors(plan));
-    map.putAll(predicted(plan, costs, parts));
+    map.putAll(predicted(plan, costs.steps(), parts));
+    map.putAll(KvPlan.described(config, plan, costs.choice(), PlanFacts.total(parts)));
     return map;
   }
 
@@ -165,20 +177,24 @@ public final class PlanReport {
   }
 
   private static Map<String, Object> memory(JobPlan plan) {
-    long kvBytes = plan.engine().kvBytes();
+    KvOptions kv = plan.engine().kv();
+    long kvBytes = kv.deviceBytes();
     long perSequence = plan.model().kvBytesPerToken() * plan.model().contextTokens();
     long heap = Runtime.getRuntime().maxMemory();
-    long needed = plan.model().weightBytes() + kvBytes + heap;
+    long offHeap = plan.model().weightBytes() + kv.bytes();
+    long needed = offHeap + heap;
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("weight_bytes", plan.model().weightBytes());
     map.put("kv_bytes", kvBytes);
     map.put("kv_tokens", kvBytes / plan.model().kvBytesPerToken());
     map.put("kv_bytes_of_a_full_context", perSequence);
-    map.put("executor_bytes_off_heap", plan.model().weightBytes() + kvBytes);
+    if (kv.hostBytes() > 0) map.put("host_kv_bytes", kv.hostBytes());
+    map.put("executor_bytes_off_heap", offHeap);
     long host = hostBytes();
     map.put("driver_host_bytes", host);
     boolean fits = perSequence <= kvBytes && needed <= host;
-    String why = perSequence > kvBytes ? "a full context needs more --kv-memory" : "host too small";
+    String why =
+        perSequence > kvBytes ? "a full context needs more --device-memory" : "host too small";
     map.put("memory_fit", fits ? "yes" : why);
     return map;
   }

@@ -33,9 +33,9 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
   /**
    * A row and where it belongs.
    *
-   * @param group name of its prefix group, or null
+   * @param group whom it shares a prefix with
    */
-  record Planned(Row row, Prepared prepared, String group) {}
+  record Planned(Row row, Prepared prepared, RowGroup group) {}
 
   private final Iterator<Row> rows;
   private final Sharing sharing;
@@ -74,16 +74,17 @@ final class PlannedRows implements Iterator<PlannedRows.Planned> {
     if (!apart.isEmpty()) return apart.remove();
     while (!early.containsKey(given)) {
       PlannedGroup<Placed> group = groups.next();
+      RowGroup shared = RowGroup.of(group, row -> row.prepared().samples(), sharing);
       for (PlannedGroup.Member<Placed> member : group.members()) {
         Placed row = member.prompt().payload();
-        early.put(row.place(), new Planned(row.row(), row.prepared(), group.name()));
+        early.put(row.place(), new Planned(row.row(), row.prepared(), shared));
       }
     }
     return early.remove(given++);
   }
 
   private Planned read(Row row) {
-    return new Planned(row, PreparedRows.read(row, kept), null);
+    return new Planned(row, PreparedRows.read(row, kept), RowGroup.ALONE);
   }
 
   /** The rows that have a prompt; puts the others apart. */

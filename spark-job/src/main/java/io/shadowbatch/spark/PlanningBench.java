@@ -156,7 +156,7 @@ public final class PlanningBench {
     try (TaskCosts costs = TaskCosts.listen(spark.sparkContext())) {
       long begin = System.nanoTime();
       JobPlan plan = JobPlan.open(spark, config);
-      PlanFacts counts = PlanFacts.total(PartitionFacts.of(plan, BYTES_PER_TOKEN));
+      PlanFacts counts = PlanFacts.total(PartitionFacts.of(plan, BYTES_PER_TOKEN, KvRule.DENSE));
       double seconds = (System.nanoTime() - begin) / 1e9;
       if (counts.of(Fact.ROWS) != rows || counts.of(Fact.PROMPT_BYTES) < rows * bytes) {
         throw new IllegalStateException(

@@ -40,6 +40,7 @@ final class ReadyRows {
           c.finishReason(),
           c.stopReason(),
           c.promptTokens(),
+          c.kvMode(),
           NO_TIME,
           c.logprobs(),
           c.error());

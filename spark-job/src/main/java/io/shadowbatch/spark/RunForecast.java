@@ -35,15 +35,32 @@ public final class RunForecast {
 
   /** Seconds that engines were to compute, and how many they did, all engines together. */
   double[] engineSeconds() {
-    Map<String, double[]> clocks = new TreeMap<>();
+    return new double[] {predicted.seconds(), engines().seconds()};
+  }
+
+  /** What all engines did, each from the begin of its first task to the end of its last. */
+  EngineClock engines() {
+    Map<String, PartitionOutcome> first = new TreeMap<>();
+    Map<String, PartitionOutcome> last = new TreeMap<>();
     for (PartitionOutcome p : partitions) {
-      double[] clock =
-          clocks.computeIfAbsent(p.executor(), e -> new double[] {Double.MAX_VALUE, 0});
-      clock[0] = Math.min(clock[0], p.engineBefore());
-      clock[1] = Math.max(clock[1], p.engineAfter());
+      first.merge(p.executor(), p, (a, b) -> b.before().seconds() < a.before().seconds() ? b : a);
+      last.merge(p.executor(), p, (a, b) -> b.after().seconds() > a.after().seconds() ? b : a);
     }
-    double actual = clocks.values().stream().mapToDouble(c -> c[1] - c[0]).sum();
-    return new double[] {predicted.seconds(), actual};
+    EngineClock all = EngineClock.ZERO;
+    for (PartitionOutcome p : last.values()) {
+      all = all.plus(p.after().since(first.get(p.executor()).before()));
+    }
+    return all;
+  }
+
+  /** Whether an engine found that reading in part was too far from the exact. */
+  boolean fellBack() {
+    return partitions.stream().anyMatch(PartitionOutcome::fellBack);
+  }
+
+  /** What was read in part, and how far that was from the exact; empty if nothing was. */
+  Map<String, Object> readInPart() {
+    return KvReport.described("", engines(), fellBack());
   }
 
   /** Everything, as plain values. */
@@ -53,9 +70,8 @@ public final class RunForecast {
     actual.put("computed_prompt_tokens", sum(PartitionOutcome::computedTokens));
     actual.put("completion_tokens", sum(PartitionOutcome::newTokens));
     actual.put("engine_seconds", Math.round(1000 * engineSeconds()[1]) / 1000.0);
-    actual.put(
-        "kv_bytes_peak",
-        partitions.stream().mapToLong(PartitionOutcome::kvBytesPeak).max().orElse(0));
+    actual.put("kv_bytes_peak", engines().kvBytesPeak());
+    actual.putAll(readInPart());
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("predicted", predicted.described());
     map.put("actual", actual);

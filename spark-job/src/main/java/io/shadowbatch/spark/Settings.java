@@ -141,6 +141,7 @@ public final class Settings {
         case WHOLE -> whole(option);
         case DECIMAL -> decimal(option);
         case SIZE -> bytes(option);
+        case SIZE_OR_AUTO -> bytes(option, 0);
         case SWITCH -> checkChoice(option, value, List.of("true", "false"));
         case PAIRS -> {
           if (value.indexOf('=') < 1) throw wrong(option, "name=value", value);
@@ -219,16 +220,28 @@ public final class Settings {
 
   /** A size such as 512m or 4g in bytes. */
   long bytes(JobOption option) {
+    long bytes = size(option, "a size such as 512m or 4g");
+    if (bytes < 1) throw wrong(option, "a size such as 512m or 4g", text(option));
+    return bytes;
+  }
+
+  /** A size in bytes, which may be 0, or {@code automatic}. */
+  long bytes(JobOption option, long automatic) {
+    if (text(option).trim().equalsIgnoreCase("auto")) return automatic;
+    return size(option, "auto, 0 or a size such as 512m or 4g");
+  }
+
+  private long size(JobOption option, String expected) {
     String value = text(option).trim().toLowerCase(Locale.ROOT);
     String digits = value.replaceFirst("(k|m|g|t)?(i?b)?$", "");
     String unit = value.substring(digits.length());
     int shift = unit.isEmpty() ? 0 : Math.max(0, 10 * (1 + "kmgt".indexOf(unit.charAt(0))));
     try {
       long bytes = Math.multiplyExact(Long.parseLong(digits), 1L << shift);
-      if (bytes < 1) throw wrong(option, "a size such as 512m or 4g", value);
+      if (bytes < 0) throw wrong(option, expected, value);
       return bytes;
     } catch (NumberFormatException | ArithmeticException e) {
-      throw wrong(option, "a size such as 512m or 4g", value);
+      throw wrong(option, expected, value);
     }
   }
 

@@ -151,6 +151,9 @@ public final class ShadowBatchJob {
     manifest.put("runs", List.of(summary.runId()));
     manifest.put("rows", summary.rows());
     manifest.put("rows_error", summary.errorRows());
+    manifest.put("kv_mode", plan.engine().kv().mode().shown());
+    manifest.putAll(summary.read());
+    manifest.putAll(KvReport.notes(plan.engine().kv(), summary.forecast().fellBack()));
     manifest.putAll(FieldPlan.described(plan.table()));
     manifest.put("files", folder.parts());
     folder.writeManifest(manifest);
@@ -173,7 +176,7 @@ public final class ShadowBatchJob {
     chosen.put("partitions", plan.partitions());
     chosen.put("root_bytes", plan.sharing().rootBytes());
     chosen.put("threads", engine.threads());
-    chosen.put("kv_mode", "dense");
+    chosen.put("kv_mode", engine.kv().mode().shown());
     chosen.put("context_tokens", plan.model().contextTokens());
     chosen.put("template_date", config.rows().clock().toString());
     chosen.putAll(FieldPlan.described(plan.table()));

@@ -3,6 +3,7 @@ package io.shadowbatch.spark;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.FinishReason;
+import io.shadowbatch.request.KvMode;
 import java.io.Serializable;
 import java.util.EnumMap;
 import java.util.Locale;
@@ -31,7 +32,8 @@ record TaskCounters(
     LongAccumulator copiedTokens,
     CollectionAccumulator<PartitionOutcome> partitions,
     Map<ErrorCode, LongAccumulator> errors,
-    Map<FinishReason, LongAccumulator> finishes)
+    Map<FinishReason, LongAccumulator> finishes,
+    Map<KvMode, LongAccumulator> kvModes)
     implements Serializable {
 
   static final String PREFIX = "shadowbatch.";
@@ -49,6 +51,10 @@ record TaskCounters(
     for (FinishReason reason : FinishReason.values()) {
       finishes.put(reason, context.longAccumulator(PREFIX + "finish." + name(reason)));
     }
+    Map<KvMode, LongAccumulator> kvModes = new EnumMap<>(KvMode.class);
+    for (KvMode mode : KvMode.values()) {
+      kvModes.put(mode, context.longAccumulator(PREFIX + "kv_mode." + name(mode)));
+    }
     CollectionAccumulator<PartitionOutcome> partitions = new CollectionAccumulator<>();
     context.register(partitions); // without a name: the web page would show each partition
     return new TaskCounters(
@@ -60,18 +66,19 @@ record TaskCounters(
         context.longAccumulator(PREFIX + "copied_completion_tokens"),
         partitions,
         errors,
-        finishes);
+        finishes,
+        kvModes);
   }
 
-  /** A reason as the output's column has it. */
-  static String name(FinishReason reason) {
-    return reason.name().toLowerCase(Locale.ROOT);
+  /** A reason or a mode as the output's column has it. */
+  static String name(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT);
   }
 
   /** A row with an answer of the engine, its own or a copy. */
   void add(Completion completion, OutputRows.Origin origin) {
     int tokens = completion.tokenIds().length;
-    count(origin);
+    count(origin, completion.kvMode());
     promptTokens.add(completion.promptTokens());
     cachedTokens.add(completion.cachedTokens());
     if (origin == OutputRows.Origin.COPIED) copiedTokens.add(tokens);
@@ -85,12 +92,13 @@ record TaskCounters(
 
   /** A row that the engine never saw, or a copy of such a row. */
   void add(ErrorCode error, OutputRows.Origin origin) {
-    count(origin);
+    count(origin, KvMode.DENSE);
     errors.get(error).add(1);
   }
 
-  private void count(OutputRows.Origin origin) {
+  private void count(OutputRows.Origin origin, KvMode mode) {
     rows.add(1);
+    kvModes.get(mode).add(1);
     if (origin == OutputRows.Origin.COPIED) copiedRows.add(1);
   }
 
@@ -105,6 +113,13 @@ record TaskCounters(
   Map<String, Long> finishedRows() {
     Map<String, Long> found = new TreeMap<>();
     finishes.forEach((reason, n) -> put(found, name(reason), n));
+    return found;
+  }
+
+  /** Rows by the way in which their prompts were read, of ways that occurred. */
+  Map<String, Long> kvModeRows() {
+    Map<String, Long> found = new TreeMap<>();
+    kvModes.forEach((mode, n) -> put(found, name(mode), n));
     return found;
   }
 

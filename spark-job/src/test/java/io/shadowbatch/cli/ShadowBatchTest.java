@@ -56,7 +56,7 @@ class ShadowBatchTest {
       folder + "/a",
       "--max-error-rate",
       "0.5",
-      "--kv-memory",
+      "--device-memory",
       "16m"
     };
     assertThat(execute(run)).isZero();

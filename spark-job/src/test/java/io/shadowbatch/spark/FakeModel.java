@@ -1,7 +1,10 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.kv.KvTraffic;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.FinishReason;
@@ -60,8 +63,19 @@ final class FakeModel implements CompletionSource {
   }
 
   @Override
+  public KvChoice choice() {
+    return null;
+  }
+
+  @Override
   public EngineMetrics metrics() {
-    return new EngineMetrics(new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0), asked, 0, asked);
+    return new EngineMetrics(
+        new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0),
+        KvTraffic.NONE,
+        CanaryMetrics.NONE,
+        asked,
+        0,
+        asked);
   }
 
   @Override
@@ -120,6 +134,7 @@ final class FakeModel implements CompletionSource {
         FinishReason.STOP,
         null,
         0,
+        r.kvMode(),
         new Completion.Timing(1, 2, 3),
         null,
         null);

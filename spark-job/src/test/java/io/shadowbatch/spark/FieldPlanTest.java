@@ -97,7 +97,7 @@ class FieldPlanTest {
             "limit=200",
             "max-tokens=1",
             "on-long-prompt=truncate_left",
-            "kv-memory=16m",
+            "device-memory=16m",
             "partitions=2");
     Object order = PlanReport.of(LocalSpark.spark(), settings, Instant.EPOCH).get("field_order");
     assertThat(InputCheck.of(LocalSpark.spark(), settings, Instant.EPOCH))

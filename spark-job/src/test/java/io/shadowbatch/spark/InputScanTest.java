@@ -147,7 +147,7 @@ class InputScanTest {
     assertThat(runs).as("documents parted").isLessThanOrEqualTo(DOCUMENTS + 3);
     PlannedRows planned = new PlannedRows(rows(plan), plan.sharing(), kept);
     Set<String> groups = new HashSet<>();
-    planned.forEachRemaining(p -> groups.add(p.group()));
+    planned.forEachRemaining(p -> groups.add(p.group().name()));
     assertThat(groups).hasSize(DOCUMENTS).doesNotContainNull();
   }
 

@@ -208,7 +208,7 @@ class JobEndToEndTest {
             "" + maxTokens,
             "--ignore-eos",
             "true",
-            "--kv-memory",
+            "--device-memory",
             "16m",
             "--batch-tokens",
             "64"));

@@ -69,7 +69,7 @@ public final class LocalSpark {
     all[0] = "model=" + model();
     all[1] = "input=" + input;
     all[2] = "output=" + output;
-    all[3] = "kv-memory=16m";
+    all[3] = "device-memory=16m";
     all[4] = "batch-tokens=64";
     System.arraycopy(pairs, 0, all, 5, pairs.length);
     new ShadowBatchJob(SPARK, settings(all), Instant.EPOCH, quiet()).run();

@@ -3,6 +3,7 @@ package io.shadowbatch.spark;
 import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.FinishReason;
+import io.shadowbatch.request.KvMode;
 import io.shadowbatch.spark.InferenceTask.RawPrompts;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
@@ -34,7 +35,7 @@ final class PartitionRuns {
 
   private static final byte[] NOTHING = {};
   private static final ModelCard CARD =
-      new ModelCard("/m", "m", "f", "llama", null, "", "", 1 << 20, 1, 1);
+      new ModelCard("/m", "m", "f", "llama", null, "", "", 1 << 20, 1, 1, 0, 64, 0);
 
   private final JobConfig config =
       JobConfig.of(LocalSpark.settings("model=m", "output=o"), Instant.EPOCH);
@@ -49,8 +50,10 @@ final class PartitionRuns {
     for (FinishReason reason : FinishReason.values()) {
       finishes.put(reason, new LongAccumulator());
     }
+    Map<KvMode, LongAccumulator> modes = new EnumMap<>(KvMode.class);
+    for (KvMode mode : KvMode.values()) modes.put(mode, new LongAccumulator());
     return new TaskCounters(
-        a[0], a[1], a[2], a[3], a[4], a[5], new CollectionAccumulator<>(), errors, finishes);
+        a[0], a[1], a[2], a[3], a[4], a[5], new CollectionAccumulator<>(), errors, finishes, modes);
   }
 
   /** A row that asks for something; its kept column is made of its id. */

@@ -69,16 +69,16 @@ class PlannedRowsTest {
         PlannedRows.Planned row = planned.next();
         assertThat(seen.add(row.prepared().id())).as("seed %d", seed).isTrue();
         if (row.prepared().error() != null) {
-          assertThat(row.group()).isNull();
+          assertThat(row.group().name()).isNull();
           continue;
         }
         byte[] signature = row.prepared().signature();
         assertThat(Arrays.compareUnsigned(last, signature)).isNotPositive();
         last = signature;
-        if (row.group() != null && !row.group().equals(before)) {
-          runs.merge(row.group(), 1, Integer::sum);
+        if (row.group().name() != null && !row.group().name().equals(before)) {
+          runs.merge(row.group().name(), 1, Integer::sum);
         }
-        before = row.group();
+        before = row.group().name();
       }
       assertThat(seen).as("seed %d", seed).hasSize(2_500);
       assertThat(runs).as("seed %d", seed).hasSizeGreaterThanOrEqualTo(11);
@@ -96,7 +96,7 @@ class PlannedRowsTest {
     for (int i = 0; i < 40; i++) {
       PlannedRows.Planned row = planned.next();
       assertThat(row.prepared().id()).isEqualTo("" + i);
-      assertThat(row.group()).isNull();
+      assertThat(row.group().name()).isNull();
     }
     assertThat(planned.hasNext()).isFalse();
     assertThatThrownBy(planned::next).isInstanceOf(NoSuchElementException.class);

@@ -274,7 +274,7 @@ class PrefixOrderingTest {
     List<Row> rows = mixed(new Random(2), 200);
     Dataset<Row> placed =
         PrefixOrdering.apply(prepared(rows, 3), COPIED, Planner.GLOBAL, 4).cache();
-    PartitionFacts task = new PartitionFacts(1, 4, 512, COPIED);
+    PartitionFacts task = new PartitionFacts(1, 4, 512, COPIED, KvRule.DENSE);
     List<Row> facts = placed.mapPartitions(task, Encoders.row(PlanFacts.schema())).collectAsList();
     List<List<Prepared>> parts = parts(placed, 4);
     assertThat(facts).hasSize(4);

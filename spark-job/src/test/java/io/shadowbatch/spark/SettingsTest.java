@@ -3,7 +3,12 @@ package io.shadowbatch.spark;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.shadowbatch.kernels.KeyStore;
+import io.shadowbatch.kernels.KvCodec;
+import io.shadowbatch.kv.HostMemory;
+import io.shadowbatch.kv.ShadowSpec;
 import io.shadowbatch.spark.JobException.Exit;
+import io.shadowbatch.spark.KvOptions.Mode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -58,7 +63,7 @@ class SettingsTest {
   @Test
   void messagesNameThePlace() throws IOException {
     assertUsage(() -> LocalSpark.settings("max-tokens=x"), "--max-tokens", "whole number", "x");
-    assertUsage(() -> LocalSpark.settings("kv-memory=lots"), "--kv-memory", "512m", "lots");
+    assertUsage(() -> LocalSpark.settings("device-memory=lots"), "--device-memory", "512m", "lots");
     assertUsage(() -> LocalSpark.settings("prefix-plan=maybe"), "--prefix-plan", "on, off");
     assertUsage(
         () -> Settings.merge(Map.of(), Map.of("spark.shadowbatch.sampling.topK", "-4"), null),
@@ -77,7 +82,6 @@ class SettingsTest {
   @Test
   void refusesWhatDoesNotWorkYet() {
     assertExit(Exit.RESOURCES, "backend=cuda", "--backend cpu");
-    assertExit(Exit.USAGE, "kv-mode=shadow", "dense");
     assertExit(Exit.USAGE, "on-existing=resume", "overwrite");
     assertExit(Exit.USAGE, "temperature=-1", "temperature");
     assertExit(Exit.USAGE, "top-p=0", "top_p");
@@ -85,6 +89,40 @@ class SettingsTest {
     assertExit(Exit.USAGE, "template-date=yesterday", "2026-01-31");
     assertExit(Exit.USAGE, "max-error-rate=2", "0..1");
     assertExit(Exit.USAGE, "field-order=auto", "--prompt-fields");
+  }
+
+  /** Goal: prompts are read exactly unless asked, and what reads them in part is checked. */
+  @Test
+  void keysAndValuesAreDenseUnlessAskedOtherwise() {
+    KvOptions dense = kv("device-memory=2g", "host-memory=1g");
+    assertThat(dense).isEqualTo(new KvOptions(Mode.DENSE, null, 2L << 30, 0, null, null));
+    KvOptions shadow = kv("kv-mode=shadow", "device-memory=2g", "kv-codec=fp16");
+    assertThat(shadow)
+        .isEqualTo(
+            new KvOptions(
+                Mode.SHADOW, KvCodec.FP16, 2L << 30, 2L << 30, null, ShadowSpec.STANDARD));
+    KvOptions auto =
+        kv("kv-mode=auto", "host-memory=0", "shadow-budget=256", "shadow-attend=union");
+    assertThat(auto.hostBytes()).isZero();
+    assertThat(auto.bytes()).isEqualTo(1L << 30);
+    assertThat(auto.shadow().budgetTokens()).isEqualTo(256);
+    assertThat(auto.shadow().attend()).isEqualTo(ShadowSpec.Attend.UNION);
+    assertThat(kv("kv-mode=auto", "host-memory=96m").hostBytes()).isEqualTo(96L << 20);
+    KvOptions factors = kv("kv-mode=shadow", "shadow-keys=lowrank_int8", "host-folder=/big");
+    assertThat(factors.shadow()).isEqualTo(ShadowSpec.STANDARD.holding(KeyStore.LOWRANK_INT8, 64));
+    assertThat(factors.hostBytes()).as("exact keys move too").isEqualTo(4L << 30);
+    assertThat(factors.host()).isEqualTo(new HostMemory(4L << 30, Path.of("/big")));
+    assertThat(factors.bytes()).as("files are no memory").isEqualTo(1L << 30);
+    assertThat(kv("kv-mode=auto", "shadow-least=77").shadow().leastTokens()).isEqualTo(77);
+    assertExit(Exit.USAGE, "shadow-budget=7", "--shadow-budget: expected 8..65536, got \"7\"");
+    assertExit(Exit.USAGE, "shadow-outliers=5000", "--shadow-outliers: expected 0..4096");
+    assertUsage(() -> kv("kv-mode=sparse"), "--kv-mode", "auto, dense, shadow", "sparse");
+    assertUsage(() -> kv("host-memory=some"), "--host-memory", "auto, 0 or a size", "some");
+    assertUsage(() -> kv("device-memory=0"), "--device-memory", "512m", "0");
+  }
+
+  private static KvOptions kv(String... pairs) {
+    return KvOptions.of(LocalSpark.settings(pairs));
   }
 
   /** Goal: every option has a name, a property and a line of its own. */
@@ -97,8 +135,9 @@ class SettingsTest {
       assertThat(o.text()).isNotBlank();
     }
     assertThat(JobOptions.KV_MODE.key()).isEqualTo("spark.shadowbatch.engine.kvMode");
-    assertThat(LocalSpark.settings("kv-memory=2g").bytes(JobOptions.KV_MEMORY)).isEqualTo(2L << 30);
-    assertThat(LocalSpark.settings("kv-memory=512MiB").bytes(JobOptions.KV_MEMORY))
+    assertThat(LocalSpark.settings("device-memory=2g").bytes(JobOptions.DEVICE_MEMORY))
+        .isEqualTo(2L << 30);
+    assertThat(LocalSpark.settings("device-memory=512MiB").bytes(JobOptions.DEVICE_MEMORY))
         .isEqualTo(512L << 20);
   }
 

@@ -4,8 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.kv.KvTraffic;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.FinishReason;
 import io.shadowbatch.request.Request;
@@ -149,7 +152,7 @@ class ShadowBatchJobTest {
               "model=" + LocalSpark.model(),
               "input=" + input,
               "output=" + output,
-              "kv-memory=16m",
+              "device-memory=16m",
               "max-tokens=3",
               "partitions=" + partitions);
       RunSummary summary =
@@ -190,7 +193,7 @@ class ShadowBatchJobTest {
         .as("after the first prompts, bytes tell tokens")
         .isBetween(promptTokens / 2, 2 * promptTokens);
     assertThat(predicted.get("completion_tokens").asLong())
-        .isGreaterThanOrEqualTo(summary.completionTokens() - summary.copiedTokens());
+        .isGreaterThanOrEqualTo(summary.completionTokens() - summary.copied().tokens());
     assertThat(predicted.get("engine_seconds").asDouble()).isPositive();
     assertThat(actual.get("engine_seconds").asDouble()).isPositive();
     assertThat(predicted.get("kv_bytes_peak").asLong()).isPositive();
@@ -308,9 +311,14 @@ class ShadowBatchJobTest {
     }
 
     @Override
+    public KvChoice choice() {
+      return null;
+    }
+
+    @Override
     public EngineMetrics metrics() {
       var none = new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0);
-      return new EngineMetrics(none, CALLS.get(), 0, 0);
+      return new EngineMetrics(none, KvTraffic.NONE, CanaryMetrics.NONE, CALLS.get(), 0, 0);
     }
 
     @Override
@@ -348,6 +356,7 @@ class ShadowBatchJobTest {
               FinishReason.STOP,
               null,
               0,
+              r.kvMode(),
               new Completion.Timing(1, 1, 1),
               null,
               null);
