@@ -29,7 +29,8 @@ public record CanaryMetrics(long rows, long positions, double klMean, double agr
 
   /** True if what was compared is too far apart to go on. */
   public boolean exceeded() {
-    return positions >= POSITIONS_LEAST && (klMean > KL_MOST || agreement < AGREEMENT_LEAST);
+    boolean near = klMean <= KL_MOST && agreement >= AGREEMENT_LEAST; // not if a mean is NaN
+    return positions >= POSITIONS_LEAST && !near;
   }
 
   /** What both have compared. */

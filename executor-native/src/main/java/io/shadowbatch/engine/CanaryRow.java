@@ -95,7 +95,7 @@ final class CanaryRow {
     double shift = qTop + Math.log(qSum) - pTop - Math.log(pSum);
     double kl = 0;
     for (int i = 0; i < p.length; i++) {
-      kl += Math.exp(p[i] - pTop) / pSum * (p[i] - q[i] + shift);
+      kl += Math.exp(p[i] - pTop) / pSum * ((double) p[i] - q[i] + shift);
     }
     return Math.max(0, kl);
   }

@@ -59,9 +59,9 @@ final class OutlierChunks {
     int[] least = new int[most]; // by likeness, then number
     int count = 0;
     for (int c = 0; c < likeness.length; c++) {
-      if (count == most && (most == 0 || !(likeness[c] < likeness[least[most - 1]]))) continue;
+      if (count == most && (most == 0 || !less(likeness, c, least[most - 1]))) continue;
       int at = count < most ? count++ : most - 1;
-      while (at > 0 && likeness[c] < likeness[least[at - 1]]) {
+      while (at > 0 && less(likeness, c, least[at - 1])) {
         least[at] = least[at - 1];
         at--;
       }
@@ -71,5 +71,10 @@ final class OutlierChunks {
         .sorted()
         .distinct()
         .toArray();
+  }
+
+  /** What is not a number is like its keys: else it would keep others out. */
+  private static boolean less(float[] likeness, int a, int b) {
+    return Float.compare(likeness[a], likeness[b]) < 0;
   }
 }
