@@ -114,15 +114,16 @@ class LowRankStoreTest {
     assertThat(error(coarse, expected)).isGreaterThan(error(found, expected));
   }
 
+  /** T15: keys that stay in slots are those that are made anew. */
   @Test
   void whatASlotHeldBeforeDoesNotMatter() {
-    int[] a = StoreRig.tokens(random, PROMPT + 40);
-    int[] b = StoreRig.tokens(random, PROMPT + 40);
+    int[] a = StoreRig.tokens(random, PROMPT + 200);
+    int[] b = StoreRig.tokens(random, PROMPT + 200);
     List<float[][][]> alone = decode(rig(SIZES, SPEC), 0, a, PROMPT);
     StoreRig both = rig(SIZES, SPEC);
     prefill(both, 0, a, 0, PROMPT);
     prefill(both, 1, b, 0, PROMPT);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 200; i++) {
       // Now together, now alone: hits and misses come in another order than in the other store.
       int at = PROMPT + i;
       if (i % 3 == 0) both.step(new Part(1, b, PROMPT + i / 3, PROMPT + i / 3 + 1));
