@@ -143,6 +143,11 @@ class SlotTableTest {
     table.take(2, 2);
     table.take(3, 2); // in place of 9
     assertThat(table.find(9, 2)).isEqualTo(-1);
+    SlotTable one = new SlotTable();
+    one.resize(1);
+    one.take(1, 1);
+    assertThat(one.find(1, 2)).isZero(); // read in step 2: stays
+    assertThatThrownBy(() -> one.take(2, 2)).isInstanceOf(IllegalStateException.class);
     assertThatThrownBy(() -> table.take(4, 2))
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("3 chunks");
