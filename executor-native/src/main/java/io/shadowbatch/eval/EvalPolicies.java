@@ -31,7 +31,7 @@ record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
 
   /** The names of {@link #open}. */
   static final String NAMES =
-      "full, int8, fp16, int4:group=32, shadow:budget=512,outliers=16,chunk=8,from=1024,"
+      "full, int8, fp16, int4:group=32, shadow:budget=512,outliers=16,chunk=4|8|16,from=1024,"
           + "codec=auto|int8|fp16,rank=0,store=fp16|int8,"
           + " streaming:budget=512, h2o:budget=512, window:budget=512,queries=32";
 
@@ -86,7 +86,7 @@ record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
     ShadowSpec usual = ShadowSpec.STANDARD;
     ShadowSpec shadow =
         usual
-            .chunks(policy.number("chunk", usual.chunkTokens()))
+            .chunks(EngineConfig.chunkTokens(policy.number("chunk", 0), spec))
             .with(
                 policy.number("budget", usual.budgetTokens()),
                 policy.number("outliers", usual.outlierChunks()))

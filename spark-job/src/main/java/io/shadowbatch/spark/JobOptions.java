@@ -73,7 +73,14 @@ public final class JobOptions {
           "engine",
           WHOLE,
           "16",
-          "chunks of 8 tokens besides, those that their mean stands for worst");
+          "chunks besides, those that their mean stands for worst");
+  static final JobOption SHADOW_CHUNK =
+      choice(
+          "shadow-chunk",
+          "engine",
+          "auto|4|8|16",
+          "auto",
+          "tokens that are picked together; auto: 4 if keys have biases, else 8");
   static final JobOption SHADOW_KEYS =
       choice(
           "shadow-keys",
@@ -270,6 +277,7 @@ public final class JobOptions {
           KV_MODE,
           SHADOW_BUDGET,
           SHADOW_OUTLIERS,
+          SHADOW_CHUNK,
           SHADOW_KEYS,
           SHADOW_RANK,
           SHADOW_ATTEND,

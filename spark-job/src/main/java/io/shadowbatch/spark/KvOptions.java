@@ -16,6 +16,7 @@ import java.util.Locale;
  * @param deviceBytes memory that kernels read at full speed
  * @param hostBytes memory behind that; 0 for none, and where all is read exactly
  * @param hostFolder executors' folder where that lies in files; null for plain memory
+ * @param chunkTokens tokens that are picked together; 0 for what suits the model
  * @param shadow how prompts are read in part; null where all are read exactly
  */
 public record KvOptions(
@@ -24,6 +25,7 @@ public record KvOptions(
     long deviceBytes,
     long hostBytes,
     String hostFolder,
+    int chunkTokens,
     ShadowSpec shadow)
     implements Serializable {
 
@@ -31,6 +33,8 @@ public record KvOptions(
 
   /** Sizes beyond these only take memory: they read more than contexts hold. */
   private static final int BUDGET_MOST = 1 << 16;
+
+  private static final int BUDGET_LEAST = 16; // the longest chunk
 
   private static final int OUTLIERS_MOST = 1 << 12;
   private static final int RANK_MOST = 1 << 12;
@@ -66,13 +70,14 @@ public record KvOptions(
             device,
             host,
             s.text(JobOptions.HOST_FOLDER),
+            s.text(JobOptions.SHADOW_CHUNK).equals("auto") ? 0 : s.count(JobOptions.SHADOW_CHUNK),
             shadow);
     return mode == Mode.DENSE ? all.dense() : all;
   }
 
   private static ShadowSpec shadow(Settings s) {
     ShadowSpec standard = ShadowSpec.STANDARD;
-    int budget = between(s, JobOptions.SHADOW_BUDGET, standard.chunkTokens(), BUDGET_MOST);
+    int budget = between(s, JobOptions.SHADOW_BUDGET, BUDGET_LEAST, BUDGET_MOST);
     int outliers = between(s, JobOptions.SHADOW_OUTLIERS, 0, OUTLIERS_MOST);
     ShadowSpec exact =
         standard
@@ -99,7 +104,7 @@ public record KvOptions(
 
   /** The same with all prompts read exactly. */
   KvOptions dense() {
-    return new KvOptions(Mode.DENSE, codec, deviceBytes, 0, null, null);
+    return new KvOptions(Mode.DENSE, codec, deviceBytes, 0, null, 0, null);
   }
 
   /** What is possible with a model; refuses what was asked for and is not. */
@@ -110,7 +115,12 @@ public record KvOptions(
           "--shadow-rank %d: the keys of --model %s have %d dimensions, expected at most as many"
               .formatted(shadow.rank(), model.location(), model.keyWidth()));
     }
-    if (mode == Mode.DENSE || model.window() == 0) return this;
+    if (mode == Mode.DENSE) return this;
+    if (model.window() == 0) {
+      ShadowSpec suited = shadow.chunks(model.chunkTokens());
+      return new KvOptions(
+          mode, codec, deviceBytes, hostBytes, hostFolder, suited.chunkTokens(), suited);
+    }
     if (mode == Mode.AUTO) return dense();
     throw new JobException(
         Exit.USAGE,

@@ -17,6 +17,7 @@ import java.io.Serializable;
  * @param sparseBytesPerToken of these, and of what is kept to choose by, those that stay on the
  *     device for a token of a prompt that is read in part; 0 where none is
  * @param keyWidth of a token's keys, all KV heads together
+ * @param chunkTokens tokens that are picked together
  * @param window fewest positions that a layer sees; 0 if all see all
  */
 record ModelCard(
@@ -32,5 +33,6 @@ record ModelCard(
     long kvBytesPerToken,
     double sparseBytesPerToken,
     int keyWidth,
+    int chunkTokens,
     int window)
     implements Serializable {}

@@ -45,8 +45,9 @@ final class ModelReader {
           context(spec.contextLength(), choice.contextTokens()),
           bytes(path),
           layout.pageBytes() / KvLayout.TILE,
-          sparseBytes(layout, choice.kv()),
+          sparseBytes(layout, choice.kv(), chunkTokens(choice.kv(), spec)),
           layout.kvHeads() * layout.headDim(),
+          chunkTokens(choice.kv(), spec),
           window(spec));
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw wrong(location, e);
@@ -87,10 +88,14 @@ final class ModelReader {
     return wanted == 0 ? models : Math.min(models, wanted);
   }
 
-  private static double sparseBytes(KvLayout layout, KvOptions kv) {
+  private static int chunkTokens(KvOptions kv, ModelSpec spec) {
+    return EngineConfig.chunkTokens(kv.chunkTokens(), spec);
+  }
+
+  private static double sparseBytes(KvLayout layout, KvOptions kv, int chunkTokens) {
     ShadowSpec shadow = kv.shadow();
     if (shadow == null) return 0;
-    long means = new LandmarkLayout(layout, shadow.chunkTokens()).pageBytes();
+    long means = new LandmarkLayout(layout, chunkTokens).pageBytes();
     boolean factored = shadow.lowRank() && shadow.rank() <= layout.kvHeads() * layout.headDim();
     long factors =
         factored ? new FactorLayout(layout, shadow.keys(), shadow.rank()).pageBytes() : 0;

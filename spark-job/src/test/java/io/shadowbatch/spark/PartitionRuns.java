@@ -35,7 +35,7 @@ final class PartitionRuns {
 
   private static final byte[] NOTHING = {};
   private static final ModelCard CARD =
-      new ModelCard("/m", "m", "f", "llama", null, "", "", 1 << 20, 1, 1, 0, 64, 0);
+      new ModelCard("/m", "m", "f", "llama", null, "", "", 1 << 20, 1, 1, 0, 64, 8, 0);
 
   private final JobConfig config =
       JobConfig.of(LocalSpark.settings("model=m", "output=o"), Instant.EPOCH);

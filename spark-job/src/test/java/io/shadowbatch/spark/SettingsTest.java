@@ -95,12 +95,12 @@ class SettingsTest {
   @Test
   void keysAndValuesAreDenseUnlessAskedOtherwise() {
     KvOptions dense = kv("device-memory=2g", "host-memory=1g");
-    assertThat(dense).isEqualTo(new KvOptions(Mode.DENSE, null, 2L << 30, 0, null, null));
+    assertThat(dense).isEqualTo(new KvOptions(Mode.DENSE, null, 2L << 30, 0, null, 0, null));
     KvOptions shadow = kv("kv-mode=shadow", "device-memory=2g", "kv-codec=fp16");
     assertThat(shadow)
         .isEqualTo(
             new KvOptions(
-                Mode.SHADOW, KvCodec.FP16, 2L << 30, 2L << 30, null, ShadowSpec.STANDARD));
+                Mode.SHADOW, KvCodec.FP16, 2L << 30, 2L << 30, null, 0, ShadowSpec.STANDARD));
     KvOptions auto =
         kv("kv-mode=auto", "host-memory=0", "shadow-budget=256", "shadow-attend=union");
     assertThat(auto.hostBytes()).isZero();
@@ -114,7 +114,7 @@ class SettingsTest {
     assertThat(factors.host()).isEqualTo(new HostMemory(4L << 30, Path.of("/big")));
     assertThat(factors.bytes()).as("files are no memory").isEqualTo(1L << 30);
     assertThat(kv("kv-mode=auto", "shadow-least=77").shadow().leastTokens()).isEqualTo(77);
-    assertExit(Exit.USAGE, "shadow-budget=7", "--shadow-budget: expected 8..65536, got \"7\"");
+    assertExit(Exit.USAGE, "shadow-budget=7", "--shadow-budget: expected 16..65536, got \"7\"");
     assertExit(Exit.USAGE, "shadow-outliers=5000", "--shadow-outliers: expected 0..4096");
     assertUsage(() -> kv("kv-mode=sparse"), "--kv-mode", "auto, dense, shadow", "sparse");
     assertUsage(() -> kv("host-memory=some"), "--host-memory", "auto, 0 or a size", "some");
