@@ -55,7 +55,7 @@ final class MemoryTier {
     try {
       return source.apply(bytes);
     } catch (OutOfMemoryError e) {
-      limit = Math.min(limit, held());
+      limit = Math.min(limit, Math.max(held(), bytes)); // never 0: it may be had later
       return null;
     }
   }
