@@ -22,7 +22,7 @@ import java.util.stream.DoubleStream;
  */
 public final class DeviceCosts {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
 
   private DeviceCosts() {}
 
@@ -42,7 +42,8 @@ public final class DeviceCosts {
           costs.sharedToken(),
           costs.landmark(),
           costs.sharedLandmark(),
-          costs.picked());
+          costs.picked(),
+          costs.sharedPicked());
     }
   }
 

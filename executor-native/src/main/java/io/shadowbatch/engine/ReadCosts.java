@@ -11,10 +11,16 @@ import java.io.Serializable;
  * @param sharedToken of a prompt, read by many rows of a step, for each of them
  * @param landmark of a chunk, scored by one row
  * @param sharedLandmark of a chunk, scored by many rows of a step, for each of them
- * @param picked of a token that a row picks
+ * @param picked of a token that a row picks, alone in its step
+ * @param sharedPicked the same among many rows, whose waits for memory overlap
  */
 public record ReadCosts(
-    double token, double sharedToken, double landmark, double sharedLandmark, double picked)
+    double token,
+    double sharedToken,
+    double landmark,
+    double sharedLandmark,
+    double picked,
+    double sharedPicked)
     implements Serializable {
 
   private static final long serialVersionUID = 1L;
@@ -32,6 +38,7 @@ public record ReadCosts(
     double chunks = tokens / spec.chunkTokens();
     double scored = chunks * (sharedLandmark + (landmark - sharedLandmark) / rows);
     double read = Math.min(chunks, spec.budgetChunks() + spec.exactChunks());
-    return scored + read * spec.chunkTokens() * picked;
+    double each = sharedPicked + (picked - sharedPicked) / rows;
+    return scored + read * spec.chunkTokens() * each;
   }
 }

@@ -94,9 +94,13 @@ final class ReadProbe {
     double mixed = (manyLong.least - manyShort.least) / ROWS / chunks;
     double most = LONG / (double) shadow.chunkTokens();
     double read = Math.min(most, shadow.budgetChunks() + shadow.exactChunks());
-    double picks = oneLong.least - one.least - most * landmark;
-    double picked = Math.max(0, picks / (read * shadow.chunkTokens()));
-    return new ReadCosts(token, sharedToken, landmark, shared(landmark, mixed), picked);
+    double tokens = read * shadow.chunkTokens();
+    double sharedLandmark = shared(landmark, mixed);
+    double scored = most * (sharedLandmark + (landmark - sharedLandmark) / ROWS);
+    double picked = Math.max(0, (oneLong.least - one.least - most * landmark) / tokens);
+    double pickedMixed = ((manyLong.least - many.least) / ROWS - scored) / tokens;
+    return new ReadCosts(
+        token, sharedToken, landmark, sharedLandmark, picked, shared(picked, pickedMixed));
   }
 
   /** What many rows pay each, from what {@link #ROWS} do. */

@@ -88,6 +88,7 @@ final class KvPlan {
     map.put("landmark", costs.landmark());
     map.put("shared_landmark", costs.sharedLandmark());
     map.put("picked_token", costs.picked());
+    map.put("shared_picked_token", costs.sharedPicked());
     return map;
   }
 }

@@ -93,7 +93,8 @@ class KvModesTest {
   /** Tokens that many rows read cost a tenth; what is picked costs as much as what is not. */
   private static KvChoice fixed(ShadowSpec spec) {
     StepCosts steps = new StepCosts(1e-9, 0, 0, 0, 0);
-    return new KvChoice(steps, new ReadCosts(1e-6, 1e-7, 1e-6, 1e-6, 1e-6), spec, 1, 256, 160);
+    return new KvChoice(
+        steps, new ReadCosts(1e-6, 1e-7, 1e-6, 1e-6, 1e-6, 1e-6), spec, 1, 256, 160);
   }
 
   private static CompletionSource open(ModelCard card, EngineChoice choice) {
