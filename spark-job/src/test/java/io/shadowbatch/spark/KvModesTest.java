@@ -217,7 +217,7 @@ class KvModesTest {
         PlanReport.of(LocalSpark.spark(), planned("kv-mode=auto"), Instant.EPOCH);
     assertThat(plan).containsEntry("kv_mode", "auto");
     Map<?, ?> costs = (Map<?, ?>) plan.get("read_costs");
-    assertThat(costs).hasSize(5);
+    assertThat(costs).hasSize(6);
     costs.forEach(
         (name, seconds) -> assertThat((double) seconds).as("" + name).isBetween(0.0, 1.0));
     assertThat((double) costs.get("token")).isPositive();
