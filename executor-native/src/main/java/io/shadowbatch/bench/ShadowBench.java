@@ -38,7 +38,7 @@ import java.util.stream.IntStream;
 /**
  * Times steps in which rows decode behind prompts of seeded random tokens, read whole and in part,
  * by prompt length and by rows that share the prompt; beside it what {@link KvChoice} predicts.
- * Steps are run alternately; medians. One JSON line a cell.
+ * Steps are run alternately; medians; one line a cell.
  */
 public final class ShadowBench {
   private static final String USAGE =

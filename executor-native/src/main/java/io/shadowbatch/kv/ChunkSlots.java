@@ -58,9 +58,15 @@ final class ChunkSlots {
     wanted += chunks;
     int pagesWanted = (wanted + perPage - 1) / perPage;
     while (keys.size() < pagesWanted) {
-      keys.add(halves.takeOver());
-      values.add(halves.takeOver());
-      if (values.get(values.size() - 1) == null) throw new OutOfMemoryError("no memory for slots");
+      BlockPool.Block key = halves.takeOver();
+      BlockPool.Block value = key == null ? null : halves.takeOver();
+      if (value == null) {
+        if (key != null) key.close();
+        wanted -= chunks;
+        throw new OutOfMemoryError("no memory for slots of picked chunks");
+      }
+      keys.add(key);
+      values.add(value);
     }
     while (keys.size() > pagesWanted) {
       keys.remove(keys.size() - 1).close();

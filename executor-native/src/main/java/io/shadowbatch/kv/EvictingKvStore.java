@@ -125,6 +125,7 @@ public final class EvictingKvStore implements KvStore {
     long bytes = 4L * rows * columns;
     if (storage == null || storage.byteSize() < bytes) {
       if (storage != null) storage.close();
+      storage = null; // until there is memory for another
       storage = kernels.allocate(bytes);
     }
     return Tensor.of(storage, DType.I32, rows, columns);

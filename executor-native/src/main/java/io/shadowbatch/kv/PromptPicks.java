@@ -76,7 +76,7 @@ final class PromptPicks implements AutoCloseable {
   private Tensor table(int rows, int columns) {
     long bytes = 4L * rows * columns;
     if (storage == null || storage.byteSize() < bytes) {
-      if (storage != null) storage.close();
+      close(); // and forgotten: where there is no memory now, a later step must not use it
       storage = kernels.allocate(bytes + bytes / 2);
     }
     return Tensor.of(storage, DType.I32, rows, columns);
@@ -153,11 +153,7 @@ final class PromptPicks implements AutoCloseable {
 
   /** How many picks a row has for a KV head. */
   int count(int row, int head) {
-    return picks
-        .ids()
-        .storage()
-        .bytes()
-        .getInt((int) picks.ids().at(row * layout.kvHeads() + head, 0));
+    return picks.ids().i32(row * layout.kvHeads() + head, 0);
   }
 
   /** Replaces the picks of a row and KV head. */
@@ -180,5 +176,6 @@ final class PromptPicks implements AutoCloseable {
   @Override
   public void close() {
     if (storage != null) storage.close();
+    storage = null;
   }
 }
