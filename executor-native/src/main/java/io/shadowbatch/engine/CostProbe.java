@@ -35,11 +35,13 @@ final class CostProbe {
   private static final int ROUNDS = 4;
   private static final double ENOUGH_SECONDS = 2;
 
+  private final Kernels kernels;
   private final ModelSpec spec;
   private final Decoder decoder;
   private final KvStore store;
 
-  private CostProbe(ModelSpec spec, Decoder decoder, KvStore store) {
+  private CostProbe(Kernels kernels, ModelSpec spec, Decoder decoder, KvStore store) {
+    this.kernels = kernels;
     this.spec = spec;
     this.decoder = decoder;
     this.store = store;
@@ -57,7 +59,7 @@ final class CostProbe {
 
   private static StepCosts measure(EngineConfig config, Kernels kernels, Model model) {
     ModelSpec spec = model.spec();
-    KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
+    KvLayout layout = spec.kvLayout(config.codec(spec));
     int prompt = Math.min(PROMPT, spec.contextLength() / 2);
     int later = Math.min(LATER, spec.contextLength() - prompt);
     RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), prompt + later);
@@ -70,7 +72,7 @@ final class CostProbe {
             Math.max(FEW * (deep / KvLayout.TILE + 1), MANY * (SHALLOW / KvLayout.TILE + 1)));
     try (KvStore store = new FullKvStore(kernels, shapes, rope, pages * layout.pageBytes())) {
       Decoder decoder = new Decoder(kernels, spec, model.weights(), Math.max(prompt, MANY));
-      CostProbe probe = new CostProbe(spec, decoder, store);
+      CostProbe probe = new CostProbe(kernels, spec, decoder, store);
       return StepCosts.through(
           new Probes(
               probe.step(1, 1, SHALLOW),
@@ -121,6 +123,7 @@ final class CostProbe {
     for (int from = 0; from < batch.logitRows().length; from += decoder.logitRowsMax()) {
       decoder.logits(from, Math.min(batch.logitRows().length, from + decoder.logitRowsMax()));
     }
+    kernels.finish();
     return (System.nanoTime() - begin) / 1e9;
   }
 }

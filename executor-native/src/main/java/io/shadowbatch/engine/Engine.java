@@ -1,6 +1,7 @@
 package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.Backend;
+import io.shadowbatch.kernels.DeviceLostException;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kv.ShadowSpec;
 import io.shadowbatch.model.Model;
@@ -139,6 +140,11 @@ public final class Engine implements AutoCloseable {
   /** False once it failed or was closed: it takes no more requests. */
   public boolean alive() {
     return failure == null && !closed;
+  }
+
+  /** True once it failed because its device is lost: then no engine of this process can use it. */
+  public boolean deviceLost() {
+    return failure instanceof DeviceLostException;
   }
 
   void submit(Feed feed, Request request) {

@@ -34,13 +34,15 @@ final class ReadProbe {
   private static final int CHUNK = 256;
   private static final int ROUNDS = 12;
 
+  private final Kernels kernels;
   private final ModelSpec spec;
   private final Decoder decoder;
   private final KvStore store;
   private final int[] tokens;
   private int nextSequence = 1;
 
-  private ReadProbe(ModelSpec spec, Decoder decoder, KvStore store) {
+  private ReadProbe(Kernels kernels, ModelSpec spec, Decoder decoder, KvStore store) {
+    this.kernels = kernels;
     this.spec = spec;
     this.decoder = decoder;
     this.store = store;
@@ -59,7 +61,7 @@ final class ReadProbe {
     try (Kernels kernels = Backend.open(config.backend(), config.threads());
         Model model = Model.open(config.model(), kernels, pack)) {
       ModelSpec spec = model.spec();
-      KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
+      KvLayout layout = spec.kvLayout(config.codec(spec));
       RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), LONG + 2 * OWN);
       List<AttentionShape> shapes = new ArrayList<>();
       for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
@@ -69,7 +71,7 @@ final class ReadProbe {
       try (KvStore store =
           new ShadowKvStore(kernels, shapes, rope, always, bytes, host, PrefixAttention.SHARED)) {
         Decoder decoder = new Decoder(kernels, spec, model.weights(), CHUNK);
-        return new ReadProbe(spec, decoder, store).measure(always);
+        return new ReadProbe(kernels, spec, decoder, store).measure(always);
       }
     }
   }
@@ -144,8 +146,10 @@ final class ReadProbe {
 
   /** The least of several times is that of a machine which does nothing else. */
   private void time(Rows rows) {
+    kernels.finish();
     long begin = System.nanoTime();
     decoder.forward(rows.batch, store);
+    kernels.finish();
     rows.least = Math.min(rows.least, (System.nanoTime() - begin) / 1e9);
   }
 

@@ -1,6 +1,7 @@
 package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.RopeTable;
@@ -33,6 +34,7 @@ final class Stepper implements AutoCloseable {
   private final Decoder decoder;
   private final KvStore store;
   private final Sampler sampler = new Sampler();
+  private final HostCopy logitRow;
   private final int[] tokens;
   private final int[] positions;
   private final int[] best;
@@ -46,6 +48,7 @@ final class Stepper implements AutoCloseable {
     this.kernels = kernels;
     this.decoder = decoder;
     this.store = store;
+    this.logitRow = new HostCopy(kernels);
     this.tokens = new int[batchTokens];
     this.positions = new int[batchTokens];
     this.best = new int[decoder.logitRowsMax()];
@@ -54,7 +57,7 @@ final class Stepper implements AutoCloseable {
 
   static Stepper of(EngineConfig config, Kernels kernels, Model model, int contextTokens) {
     ModelSpec spec = model.spec();
-    KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
+    KvLayout layout = spec.kvLayout(config.codec(spec));
     List<AttentionShape> shapes = new ArrayList<>(spec.layers());
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
     RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), contextTokens);
@@ -94,6 +97,7 @@ final class Stepper implements AutoCloseable {
     if (plan.isEmpty()) return;
     try {
       decoder.forward(batch(plan, answers), store);
+      kernels.finish();
     } catch (OutOfMemoryError e) {
       // Nothing was decided yet: the same tokens are computed again, in less memory.
       if (!scheduler.relieve()) throw e;
@@ -148,13 +152,13 @@ final class Stepper implements AutoCloseable {
       boolean plain = params.greedy() && !params.penalised() && forbidden.length == 0;
       if (token >= 0 && !plain) {
         Sequence s = answer.sequence();
-        logits.readRow(i, row);
+        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
         token =
             sampler.choose(
                 row, params, new Sampler.Past(s.tokens(), s.length(), s.promptLength(), forbidden));
       }
       if (token >= 0 && params.logprobs() >= 0) {
-        logits.readRow(i, row);
+        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
         logprob = sampler.logprob(row, token, params.logprobs());
       }
       if (token < 0) {
@@ -163,7 +167,7 @@ final class Stepper implements AutoCloseable {
         continue;
       }
       if (answer.watch() != null) {
-        logits.readRow(i, row);
+        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
         token = watched(answer, token);
       }
       scheduler.append(answer.sequence(), token);
@@ -185,6 +189,7 @@ final class Stepper implements AutoCloseable {
 
   @Override
   public void close() {
+    logitRow.close();
     store.close();
   }
 }

@@ -1,6 +1,7 @@
 package io.shadowbatch.eval;
 
 import io.shadowbatch.eval.EvalCase.Ask;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Slice;
 import io.shadowbatch.kernels.TokenBatch;
 import io.shadowbatch.kv.KvSpan;
@@ -35,15 +36,24 @@ final class CaseRun {
   private final KvStore store;
   private final boolean shares;
   private final Tally tally;
+  private final HostCopy reading;
   private final int vocabulary;
   private int[] trunk = {};
   private int trunkComputed;
   private int sequence = TRUNK;
 
   /**
+   * @param reading of rows of logits
    * @param shares whether requests take over the trunk; else each computes it again
    */
-  CaseRun(Decoder decoder, int vocabulary, KvStore store, boolean shares, Tally tally) {
+  CaseRun(
+      Decoder decoder,
+      int vocabulary,
+      HostCopy reading,
+      KvStore store,
+      boolean shares,
+      Tally tally) {
+    this.reading = reading;
     this.shares = shares;
     this.decoder = decoder;
     this.vocabulary = vocabulary;
@@ -94,17 +104,19 @@ final class CaseRun {
       int[] step = Arrays.copyOfRange(tokens, at, Math.min(tokens.length, at + STEP));
       logits = step(own, step, at, at + step.length == tokens.length);
     }
+    float[] row = read(logits);
     tally.prefillNanos += System.nanoTime() - begin;
     tally.promptTokens += tokens.length - from;
-    return logProbs(logits);
+    return Likeness.logProbs(row);
   }
 
   private float[] decode(int own, int token, int position) {
     long begin = System.nanoTime();
     Tensor logits = step(own, new int[] {token}, position, true);
+    float[] row = read(logits);
     tally.decodeNanos += System.nanoTime() - begin;
     tally.rows++;
-    return logProbs(logits);
+    return Likeness.logProbs(row);
   }
 
   private Tensor step(int own, int[] tokens, int from, boolean last) {
@@ -118,10 +130,10 @@ final class CaseRun {
     return last ? decoder.logits(0, 1) : null;
   }
 
-  private float[] logProbs(Tensor logits) {
+  private float[] read(Tensor logits) {
     float[] row = new float[vocabulary];
-    logits.readRow(0, row);
-    return Likeness.logProbs(row);
+    reading.of(logits.rows(0, 1)).readRow(0, row);
+    return row;
   }
 
   private static IllegalStateException noRoom(int tokens) {

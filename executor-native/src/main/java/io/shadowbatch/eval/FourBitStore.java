@@ -1,5 +1,6 @@
 package io.shadowbatch.eval;
 
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.RopeTable;
@@ -26,7 +27,10 @@ final class FourBitStore implements KvStore {
 
   private final Kernels kernels;
   private final KvLayout layout;
-  private final RopeTable rope;
+  private final HostCopy reading;
+  private final HostCopy cos;
+  private final HostCopy sin;
+  private final RopeTable rope; // that the host can read
   private final int group;
   private final KvStore store;
   private final float[] row;
@@ -48,7 +52,10 @@ final class FourBitStore implements KvStore {
     }
     this.kernels = kernels;
     this.layout = layout;
-    this.rope = rope;
+    this.reading = new HostCopy(kernels);
+    this.cos = new HostCopy(kernels);
+    this.sin = new HostCopy(kernels);
+    this.rope = new RopeTable(cos.of(rope.cos()), sin.of(rope.sin()));
     this.group = group;
     this.store = store;
     this.row = new float[layout.kvHeads() * layout.headDim()];
@@ -57,13 +64,18 @@ final class FourBitStore implements KvStore {
   @Override
   public void attend(int layer, Tensor q, Tensor k, Tensor v, TokenBatch batch, Tensor out) {
     room(batch.size());
+    kernels.finish(); // the store may still read what the layer before left here
+    Tensor given = reading.of(k);
     for (int i = 0; i < batch.size(); i++) {
-      k.readRow(i, row);
+      given.readRow(i, row);
       turn(batch.positions()[i], 1);
       round(row, group);
       turn(batch.positions()[i], -1); // the store turns it again
       keys.writeRow(i, row);
-      v.readRow(i, row);
+    }
+    given = reading.of(v);
+    for (int i = 0; i < batch.size(); i++) {
+      given.readRow(i, row);
       round(row, group);
       values.writeRow(i, row);
     }
@@ -75,7 +87,7 @@ final class FourBitStore implements KvStore {
   private void room(int rows) {
     if (keys != null && keys.rows() >= rows) return;
     if (storage != null) storage.close();
-    storage = kernels.allocate(8L * rows * row.length);
+    storage = kernels.allocateHost(8L * rows * row.length);
     keys = new Tensor(storage, 0, DType.F32, rows, row.length, row.length);
     long middle = 4L * rows * row.length;
     values = new Tensor(storage, middle, DType.F32, rows, row.length, row.length);
@@ -170,5 +182,8 @@ final class FourBitStore implements KvStore {
   public void close() {
     store.close();
     if (storage != null) storage.close();
+    reading.close();
+    cos.close();
+    sin.close();
   }
 }

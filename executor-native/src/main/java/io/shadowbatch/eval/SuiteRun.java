@@ -2,6 +2,7 @@ package io.shadowbatch.eval;
 
 import io.shadowbatch.eval.Answers.Answer;
 import io.shadowbatch.eval.EvalCase.Ask;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kv.KvStore;
 import io.shadowbatch.model.Decoder;
 import java.util.ArrayList;
@@ -48,8 +49,9 @@ record SuiteRun(
   private List<Answers.Dense> dense(EvalCase c, Tally tally, long seed) {
     Answers readers = readers();
     List<Answers.Dense> answers = new ArrayList<>();
-    try (KvStore store = store(c, dense)) {
-      CaseRun run = run(c, store, dense, tally);
+    try (KvStore store = store(c, dense);
+        HostCopy reading = new HostCopy(stores.kernels())) {
+      CaseRun run = run(c, store, reading, dense, tally);
       for (Ask ask : c.asks()) {
         Answers.Dense answer = readers.new Dense(ask, seed);
         run.ask(ask, answer);
@@ -64,8 +66,9 @@ record SuiteRun(
 
   private void compared(EvalCase c, EvalPolicy policy, List<Answers.Dense> dense, Tally tally) {
     Answers readers = readers();
-    try (KvStore store = store(c, policy)) {
-      CaseRun run = run(c, store, policy, tally);
+    try (KvStore store = store(c, policy);
+        HostCopy reading = new HostCopy(stores.kernels())) {
+      CaseRun run = run(c, store, reading, policy, tally);
       for (Answers.Dense known : dense) {
         Answers.Compared answer = readers.new Compared(known, tally.likeness);
         run.ask(known.ask, answer);
@@ -85,9 +88,10 @@ record SuiteRun(
     return stores.open(policy, 2 * c.longest() + 256);
   }
 
-  private CaseRun run(EvalCase c, KvStore store, EvalPolicy policy, Tally tally) {
+  private CaseRun run(EvalCase c, KvStore store, HostCopy reading, EvalPolicy policy, Tally tally) {
     boolean shares = stores.shares(policy);
-    CaseRun run = new CaseRun(decoder, stores.spec().vocabulary(), store, shares, tally);
+    int vocabulary = stores.spec().vocabulary();
+    CaseRun run = new CaseRun(decoder, vocabulary, reading, store, shares, tally);
     run.extendTrunk(c.trunk());
     return run;
   }

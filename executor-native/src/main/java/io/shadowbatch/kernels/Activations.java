@@ -10,8 +10,8 @@ import io.shadowbatch.tensor.Tensor;
  * <p>x[m][k] is about scale[m][k/32] * q[m][k]; {@code sum[m][g]} = scale[m][g] * (sum of q over
  * the group), which meets the weights' mins. A value more than 2.25 times as large as all others of
  * its group is a spike: it stays a float, its q is 0, and the group's scale is made for the others
- * (after LLM.int8, Dettmers et al. 2022, element by element). In the float form {@code q} is F32
- * with {@code columns} columns, and the other three are null.
+ * (after LLM.int8, Dettmers et al. 2022, element by element). In the float forms {@code q} is F32
+ * or BF16 with {@code columns} columns, and the other three are null.
  *
  * @param q I8 [rows, columns rounded up to 32], padding zero
  * @param scale F32 [rows, groups]
@@ -58,6 +58,12 @@ public record Activations(Tensor q, Tensor scale, Tensor sum, Spikes spikes, int
   /** Lays float activations over the start of a storage. */
   public static Activations f32(Storage storage, int rows, int columns) {
     return new Activations(Tensor.of(storage, DType.F32, rows, columns), null, null, null, columns);
+  }
+
+  /** Lays activations rounded to bfloat16 over the start of a storage. */
+  public static Activations bf16(Storage storage, int rows, int columns) {
+    Tensor q = Tensor.of(storage, DType.BF16, rows, columns);
+    return new Activations(q, null, null, null, columns);
   }
 
   /** True in the integer form. */

@@ -101,6 +101,7 @@ public final class ChunkShapes {
         text(exact),
         chunks.budgetChunks(),
         layout.kv().layers() * heads);
+    if (exact.storage().bytes() == null) return; // its owner wrote it by the same rules
     for (int row = layer * heads; row < (layer + 1) * heads; row++) {
       int count = exact.i32(row, 0);
       require(
@@ -148,6 +149,7 @@ public final class ChunkShapes {
         heads,
         batch.size() * heads,
         ids.rows());
+    if (ids.storage().bytes() == null) return;
     for (int s = 0; s < batch.slices().size(); s++) {
       if (view.picked(s) == null) continue;
       int all = view.picked(s).keys().length * (KvLayout.TILE / picks.chunkTokens());

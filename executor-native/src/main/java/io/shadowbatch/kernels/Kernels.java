@@ -29,6 +29,36 @@ public interface Kernels extends AutoCloseable {
   /** Zeroed memory, aligned to 64 bytes. */
   Storage allocate(long bytes);
 
+  /**
+   * Zeroed memory of the host that kernels read and write in place, {@link Storage#bytes} not null.
+   * An operation whose results lie in such memory has finished when it returns; one whose results
+   * lie in memory of {@link #allocate} may only have been queued.
+   */
+  default Storage allocateHost(long bytes) {
+    return allocate(bytes);
+  }
+
+  /**
+   * Copies all elements, between any two storages of this backend. Both tensors have one shape and
+   * type; their rows may lie at different strides.
+   */
+  default void copy(Tensor from, Tensor to) {
+    Shapes.copy(from, to);
+    int bytes = from.columns() * from.dtype().bytes();
+    for (int row = 0; row < from.rows(); row++) {
+      int source = (int) from.at(row, 0);
+      to.storage().bytes().put((int) to.at(row, 0), from.storage().bytes(), source, bytes);
+    }
+  }
+
+  /** Waits until all that was queued is done. */
+  void finish();
+
+  /** The form in which this backend multiplies weights. */
+  default PackedMatrix.Form weightForm() {
+    return PackedMatrix.Form.U8_GROUP32;
+  }
+
   /** Maps bytes [offset, offset + length) of a file read-only; offset is a multiple of 4096. */
   Storage map(Path file, long offset, long length) throws IOException;
 
@@ -96,7 +126,8 @@ public interface Kernels extends AutoCloseable {
    *
    * <p>A slice may have a picked segment before its dense one. Its picked chunks are gathered, in
    * their order, into tiles of 64 tokens, the last perhaps part full, which go first: with all
-   * chunks picked the result has the bits of the dense segments alone. No windows then.
+   * chunks picked the result has the bits of the dense segments alone (on a GPU if the picked part
+   * is a multiple of 512 tokens, which its sums are split at). No windows then.
    *
    * @param q [n, queryHeads * headDim] before RoPE
    * @param out [n, queryHeads * headDim]

@@ -30,6 +30,8 @@ public record PackedMatrix(Storage storage, long byteOffset, Form form, int rows
   /** How the elements are stored. */
   public enum Form {
     U8_GROUP32,
+    /** Row-major, rounded to bfloat16, for backends with products of such numbers. */
+    BF16,
     F32
   }
 
@@ -48,9 +50,11 @@ public record PackedMatrix(Storage storage, long byteOffset, Form form, int rows
 
   /** Bytes that a matrix of this shape takes. */
   public static long byteSize(Form form, int rows, int columns) {
-    return form == Form.F32
-        ? 4L * rows * columns
-        : (long) panels(rows) * groups(columns) * CELL_BYTES;
+    return switch (form) {
+      case U8_GROUP32 -> (long) panels(rows) * groups(columns) * CELL_BYTES;
+      case BF16 -> 2L * rows * columns;
+      case F32 -> 4L * rows * columns;
+    };
   }
 
   /** Panels of 32 rows that hold {@code rows} rows. */

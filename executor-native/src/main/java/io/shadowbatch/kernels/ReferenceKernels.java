@@ -1,5 +1,6 @@
 package io.shadowbatch.kernels;
 
+import io.shadowbatch.tensor.Bf16;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
 import java.io.IOException;
@@ -44,6 +45,14 @@ public final class ReferenceKernels implements Kernels {
   }
 
   @Override
+  public void finish() {}
+
+  @Override
+  public PackedMatrix.Form weightForm() {
+    return form == Form.INT8 ? PackedMatrix.Form.U8_GROUP32 : PackedMatrix.Form.F32;
+  }
+
+  @Override
   public Storage map(Path file, long offset, long length) throws IOException {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       return new Storage(
@@ -82,6 +91,9 @@ public final class ReferenceKernels implements Kernels {
     ByteBuffer b = m.storage().bytes();
     if (m.form() == PackedMatrix.Form.F32) {
       return b.getFloat((int) (m.byteOffset() + 4L * ((long) n * m.columns() + k)));
+    }
+    if (m.form() == PackedMatrix.Form.BF16) {
+      return Bf16.toFloat(b.getShort((int) (m.byteOffset() + 2L * ((long) n * m.columns() + k))));
     }
     int cell = (int) m.cell(n / GROUP, k / GROUP);
     int row = n % GROUP;

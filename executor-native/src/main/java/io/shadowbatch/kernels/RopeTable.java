@@ -20,16 +20,34 @@ public record RopeTable(Tensor cos, Tensor sin) {
   public static RopeTable of(Kernels kernels, double[] frequencies, int positions) {
     int half = frequencies.length;
     Storage storage = kernels.allocate(8L * positions * half);
-    Tensor cos = new Tensor(storage, 0, DType.F32, positions, half, half);
-    Tensor sin = new Tensor(storage, 4L * positions * half, DType.F32, positions, half, half);
-    for (int p = 0; p < positions; p++) {
-      for (int i = 0; i < half; i++) {
+    RopeTable table = over(storage, positions, half);
+    if (storage.bytes() != null) {
+      table.fill(frequencies);
+    } else {
+      try (Storage host = kernels.allocateHost(8L * positions * half)) {
+        RopeTable filled = over(host, positions, half);
+        filled.fill(frequencies);
+        kernels.copy(filled.cos, table.cos);
+        kernels.copy(filled.sin, table.sin);
+      }
+    }
+    return table;
+  }
+
+  private static RopeTable over(Storage storage, int positions, int half) {
+    return new RopeTable(
+        new Tensor(storage, 0, DType.F32, positions, half, half),
+        new Tensor(storage, 4L * positions * half, DType.F32, positions, half, half));
+  }
+
+  private void fill(double[] frequencies) {
+    for (int p = 0; p < positions(); p++) {
+      for (int i = 0; i < frequencies.length; i++) {
         double angle = p * frequencies[i];
         cos.setF32(p, i, (float) StrictMath.cos(angle));
         sin.setF32(p, i, (float) StrictMath.sin(angle));
       }
     }
-    return new RopeTable(cos, sin);
   }
 
   /** Dimensions of a head that turn. */

@@ -7,6 +7,14 @@ import io.shadowbatch.tensor.Tensor;
 public final class Shapes {
   private Shapes() {}
 
+  public static void copy(Tensor from, Tensor to) {
+    require(
+        from.dtype() == to.dtype() && from.rows() == to.rows() && from.columns() == to.columns(),
+        "copy: %s to %s",
+        text(from),
+        text(to));
+  }
+
   public static void embed(PackedMatrix table, int[] ids, int count, Tensor out) {
     require(
         count <= ids.length && count <= out.rows() && isFloat(out, table.columns()),

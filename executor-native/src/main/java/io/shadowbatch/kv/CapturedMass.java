@@ -1,6 +1,7 @@
 package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvSegment;
 import io.shadowbatch.kernels.KvView;
@@ -74,12 +75,14 @@ final class CapturedMass {
     int n = batch.size();
     try (Storage out = kernels.allocate(4L * n * q.columns());
         Storage states = kernels.allocate(8L * n * shape.queryHeads());
-        Storage masses = kernels.allocate(4L * segments.size() * heads * longest)) {
+        Storage masses = kernels.allocate(4L * segments.size() * heads * longest);
+        HostCopy copy = new HostCopy(kernels)) {
       Tensor state = Tensor.of(states, DType.F32, n, 2 * shape.queryHeads());
       Tensor mass = Tensor.of(masses, DType.F32, segments.size() * heads, longest);
       Tensor unused = Tensor.of(out, DType.F32, n, q.columns());
       kernels.attend(shape, layer, q, batch, view, rope, unused, state);
       kernels.attentionMass(shape, layer, q, batch, view, rope, state, mass);
+      Tensor weights = copy.of(mass);
       for (int s = 0; s < segments.size(); s++) {
         SparsePrompt prompt = picks.prompt(s);
         Slice slice = batch.slices().get(s);
@@ -88,7 +91,7 @@ final class CapturedMass {
         int length = batch.positions()[slice.firstRow()] + 1;
         for (int head = 0; head < heads; head++) {
           int[] chosen = picks.of(slice.firstRow(), head);
-          captured += captured(mass, s * heads + head, chosen, prompt.sparseTokens(), length);
+          captured += captured(weights, s * heads + head, chosen, prompt.sparseTokens(), length);
           rows += shape.headsPerGroup();
         }
       }

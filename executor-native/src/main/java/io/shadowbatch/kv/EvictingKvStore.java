@@ -2,6 +2,7 @@ package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.AttentionShape;
 import io.shadowbatch.kernels.ChunkPicks;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvSegment;
@@ -33,6 +34,7 @@ public final class EvictingKvStore implements KvStore {
   private final RopeTable rope;
   private final Eviction eviction;
   private final KvPages pages;
+  private final HostCopy reading;
   private final SequencePages sequences;
   private final Map<Integer, PromptQueries> queries = new HashMap<>();
   private final Map<Integer, Kept> prompts = new HashMap<>();
@@ -61,6 +63,7 @@ public final class EvictingKvStore implements KvStore {
     this.rope = rope;
     this.eviction = eviction;
     this.pages = new KvPages(kernels, layout, bytes);
+    this.reading = new HostCopy(kernels);
     this.sequences = new SequencePages(pages);
   }
 
@@ -77,6 +80,7 @@ public final class EvictingKvStore implements KvStore {
     }
     AttentionShape shape = shapes.get(layer);
     kernels.append(shape, layer, k, v, batch, view, rope);
+    kernels.finish(); // the layer before reads its picks where this one's go
     for (Slice slice : batch.slices()) {
       Kept kept = prompts.get(slice.sequence());
       if (kept != null) pick(slice, kept.chunks[layer]);
@@ -89,7 +93,7 @@ public final class EvictingKvStore implements KvStore {
     queries
         .computeIfAbsent(
             slice.sequence(), s -> new PromptQueries(layout.layers(), eviction.queries()))
-        .add(layer, q, slice, batch.positions());
+        .add(layer, q, slice, batch.positions(), reading);
   }
 
   private KvView view(TokenBatch batch) {
@@ -126,7 +130,7 @@ public final class EvictingKvStore implements KvStore {
     if (storage == null || storage.byteSize() < bytes) {
       if (storage != null) storage.close();
       storage = null; // until there is memory for another
-      storage = kernels.allocate(bytes);
+      storage = kernels.allocateHost(bytes);
     }
     return Tensor.of(storage, DType.I32, rows, columns);
   }
@@ -163,7 +167,7 @@ public final class EvictingKvStore implements KvStore {
     float[][] result = new float[layout.kvHeads()][tokens];
     int rows = PromptQueries.STEP;
     int width = shape.queryHeads() * layout.headDim();
-    try (Storage q = kernels.allocate(4L * rows * width);
+    try (Storage q = kernels.allocateHost(4L * rows * width);
         Storage out = kernels.allocate(4L * rows * width);
         Storage state = kernels.allocate(8L * rows * shape.queryHeads());
         Storage sums = kernels.allocate(4L * layout.kvHeads() * tokens)) {
@@ -171,6 +175,7 @@ public final class EvictingKvStore implements KvStore {
       Tensor states = Tensor.of(state, DType.F32, rows, 2 * shape.queryHeads());
       for (int from = 0; from < asked.size(layer); from += rows) {
         Tensor all = Tensor.of(q, DType.F32, rows, width);
+        kernels.finish(); // the rows before are read
         TokenBatch batch = asked.batch(layer, from, sequence, all);
         int n = batch.size();
         int length = batch.positions()[n - 1] + 1;
@@ -181,7 +186,8 @@ public final class EvictingKvStore implements KvStore {
         kernels.attend(shape, layer, some, batch, whole, rope, into, states.rows(0, n));
         kernels.attentionMass(shape, layer, some, batch, whole, rope, states.rows(0, n), mass);
       }
-      for (int h = 0; h < result.length; h++) mass.readRow(h, result[h]);
+      Tensor weights = reading.of(mass);
+      for (int h = 0; h < result.length; h++) weights.readRow(h, result[h]);
     }
     return result;
   }
@@ -231,6 +237,7 @@ public final class EvictingKvStore implements KvStore {
   @Override
   public void close() {
     if (storage != null) storage.close();
+    reading.close();
     pages.close();
   }
 }

@@ -51,7 +51,7 @@ public final class FullKvStore implements KvStore {
     this.rope = rope;
     this.attention = attention;
     this.device = new MemoryTier(kernels::allocate, bytes);
-    this.pool = new KvPages(layout, device);
+    this.pool = new KvPages(kernels, layout, device);
     this.sequences = new SequencePages(pool);
   }
 

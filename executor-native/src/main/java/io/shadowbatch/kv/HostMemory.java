@@ -21,7 +21,7 @@ public record HostMemory(long bytes, Path folder) {
 
   /** Gives memory, or throws {@link OutOfMemoryError} where there is no more. */
   LongFunction<Storage> source(Kernels kernels) {
-    if (folder == null) return kernels::allocate;
+    if (folder == null) return kernels::allocateHost;
     return size -> {
       try {
         return kernels.spill(folder, size);

@@ -31,6 +31,7 @@ public final class KvPages implements AutoCloseable {
     }
   }
 
+  private final Kernels kernels;
   private final KvLayout layout;
   private final MemoryTier device;
   private final BlockPool halves;
@@ -43,16 +44,17 @@ public final class KvPages implements AutoCloseable {
    * @throws IllegalStateException if the memory of the first pages cannot be had
    */
   public KvPages(Kernels kernels, KvLayout layout, long bytes) {
-    this(layout, new MemoryTier(kernels::allocate, bytes));
+    this(kernels, layout, new MemoryTier(kernels::allocate, bytes));
   }
 
   /** The same in a tier that others use too. */
-  KvPages(KvLayout layout, MemoryTier device) {
+  KvPages(Kernels kernels, KvLayout layout, MemoryTier device) {
     if (device.limit() < layout.pageBytes() || layout.pageBytes() > 1L << 30) {
       throw new IllegalArgumentException(
           "kv memory: %d bytes hold no page of %d bytes; give it more"
               .formatted(device.limit(), layout.pageBytes()));
     }
+    this.kernels = kernels;
     this.layout = layout;
     this.device = device;
     this.halves = device.pool((int) layout.halfBytes());
@@ -163,8 +165,8 @@ public final class KvPages implements AutoCloseable {
     p.values = moved(p.values, to);
   }
 
-  private static BlockPool.Block moved(BlockPool.Block from, BlockPool.Block to) {
-    copy(from.tensor(), to.tensor());
+  private BlockPool.Block moved(BlockPool.Block from, BlockPool.Block to) {
+    kernels.copy(from.tensor(), to.tensor());
     from.close();
     return to;
   }
@@ -202,15 +204,8 @@ public final class KvPages implements AutoCloseable {
 
   /** Copies all bytes of a page. */
   public void copy(int from, int to) {
-    copy(keys(from), keys(to));
-    copy(values(from), values(to));
-  }
-
-  private static void copy(Tensor from, Tensor to) {
-    int bytes = from.columns();
-    to.storage()
-        .bytes()
-        .put((int) to.byteOffset(), from.storage().bytes(), (int) from.byteOffset(), bytes);
+    kernels.copy(keys(from), keys(to));
+    kernels.copy(values(from), values(to));
   }
 
   @Override

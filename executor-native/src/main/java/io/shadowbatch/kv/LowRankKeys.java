@@ -1,6 +1,8 @@
 package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.FactorLayout;
+import io.shadowbatch.kernels.HostCopy;
+import io.shadowbatch.kernels.HostDraft;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.LowRank;
@@ -9,6 +11,7 @@ import io.shadowbatch.kernels.RopeTable;
 import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -46,7 +49,10 @@ public final class LowRankKeys implements AutoCloseable {
   private final Storage memory;
   private final Tensor keyRows; // of one layer and segment, before RoPE
   private final Tensor mean;
+  private final Storage products;
   private final Tensor gram;
+  private final HostCopy reading;
+  private final HostDraft writing;
 
   /**
    * @param layout of a low-rank store
@@ -64,10 +70,13 @@ public final class LowRankKeys implements AutoCloseable {
     this.rope = rope;
     this.threads = threads;
     int width = layout.width();
-    memory = kernels.allocate(4L * width * (SEGMENT_TOKENS + width + 1));
+    memory = kernels.allocate(4L * width * (SEGMENT_TOKENS + 1));
     keyRows = Tensor.of(memory, DType.F32, SEGMENT_TOKENS, width);
-    gram = new Tensor(memory, 4L * width * SEGMENT_TOKENS, DType.F32, width, width, width);
-    mean = new Tensor(memory, 4L * width * (SEGMENT_TOKENS + width), DType.F32, 1, width, width);
+    mean = new Tensor(memory, 4L * width * SEGMENT_TOKENS, DType.F32, 1, width, width);
+    products = kernels.allocateHost(4L * width * width);
+    gram = Tensor.of(products, DType.F32, width, width);
+    reading = new HostCopy(kernels);
+    writing = new HostDraft(kernels);
     pool =
         Executors.newFixedThreadPool(
             threads,
@@ -147,7 +156,7 @@ public final class LowRankKeys implements AutoCloseable {
       for (int layer = from; layer < Math.min(layers, from + threads); layer++) {
         LayerKeys sums = sums(plain(layer, keys, firstPosition));
         means[layer] = sums.mean();
-        LowRank before = inherited == null ? null : inherited.layer(layer);
+        LowRank before = inherited == null ? null : readable(inherited.layer(layer));
         tasks.add(() -> before == null ? sums.fit(layout.rank()) : sums.fitUnless(before));
       }
       found.addAll(results(tasks));
@@ -173,20 +182,37 @@ public final class LowRankKeys implements AutoCloseable {
     int width = layout.width();
     double[] sum = new double[width];
     float[] row = new float[width];
+    Tensor keys = reading.of(x);
     for (int t = 0; t < x.rows(); t++) {
-      x.readRow(t, row);
+      keys.readRow(t, row);
       for (int j = 0; j < width; j++) sum[j] += row[j];
     }
     float[] average = new float[width];
     for (int j = 0; j < width; j++) average[j] = (float) (sum[j] / x.rows());
-    mean.writeRow(0, average);
+    writing.of(mean).writeRow(0, average);
+    writing.send();
     kernels.lowRank().gram(x, mean, gram);
-    double[] products = new double[width * width];
+    double[] sums = new double[width * width];
     for (int i = 0; i < width; i++) {
       gram.readRow(i, row);
-      for (int j = 0; j < width; j++) products[i * width + j] = row[j];
+      for (int j = 0; j < width; j++) sums[i * width + j] = row[j];
     }
-    return new LayerKeys(x.rows(), average, products);
+    return new LayerKeys(x.rows(), average, sums);
+  }
+
+  /** The basis of a layer where threads that find others can read it. */
+  private LowRank readable(LowRank basis) {
+    if (basis.vectors().storage().bytes() != null) return basis;
+    return new LowRank(kept(basis.vectors()), kept(basis.mean()));
+  }
+
+  private Tensor kept(Tensor tensor) {
+    Tensor copy = reading.of(tensor);
+    int bytes = tensor.rows() * tensor.columns() * tensor.dtype().bytes();
+    ByteBuffer buffer = ByteBuffer.allocate(bytes);
+    buffer.put(0, copy.storage().bytes(), (int) copy.byteOffset(), bytes);
+    Storage heap = new Storage(buffer, 0, bytes, null);
+    return Tensor.of(heap, tensor.dtype(), tensor.rows(), tensor.columns());
   }
 
   private List<float[][]> results(List<Callable<float[][]>> tasks) {
@@ -207,12 +233,16 @@ public final class LowRankKeys implements AutoCloseable {
     int width = layout.width();
     Tensor m = new Tensor(storage, at, DType.F32, 1, width, width);
     Tensor v = new Tensor(storage, at + 4L * width, DType.F16, rank, width, width);
-    m.writeRow(0, average);
+    writing.of(m).writeRow(0, average);
+    writing.send();
+    Tensor halves = writing.of(v);
     for (int i = 0; i < rank; i++) {
       for (int j = 0; j < width; j++) {
-        storage.bytes().putShort((int) v.at(i, j), ReferenceMath.toHalf(vectors[i][j]));
+        short half = ReferenceMath.toHalf(vectors[i][j]);
+        halves.storage().bytes().putShort((int) halves.at(i, j), half);
       }
     }
+    writing.send();
     return new LowRank(v, m);
   }
 
@@ -231,5 +261,8 @@ public final class LowRankKeys implements AutoCloseable {
   public void close() {
     pool.shutdownNow();
     memory.close();
+    products.close();
+    reading.close();
+    writing.close();
   }
 }

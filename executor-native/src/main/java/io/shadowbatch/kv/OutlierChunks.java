@@ -1,9 +1,10 @@
 package io.shadowbatch.kv;
 
+import io.shadowbatch.kernels.HostCopy;
+import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.LandmarkLayout;
 import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Tensor;
-import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
@@ -21,36 +22,48 @@ final class OutlierChunks {
   }
 
   /**
-   * Writes the table of {@link SparsePrompt#exact} into a block.
+   * The chunks of a prompt for each layer and KV head, [layers * kvHeads][at most 1 + outliers].
    *
    * @param landmarks of the prompt's pages
-   * @return the table: I32 [layers * kvHeads, 2 + outliers]
+   * @param copy to read them by
    */
-  static Tensor write(LandmarkLayout layout, Tensor[] landmarks, int outliers, Tensor block) {
-    int rows = layout.kv().layers() * layout.kv().kvHeads();
-    int columns = columns(outliers);
-    Tensor table =
-        new Tensor(block.storage(), block.byteOffset(), DType.I32, rows, columns, columns);
+  static int[][] of(LandmarkLayout layout, Tensor[] landmarks, int outliers, HostCopy copy) {
     int perPage = layout.chunks();
-    float[] likeness = new float[landmarks.length * perPage];
-    ByteBuffer out = table.storage().bytes();
-    for (int row = 0; row < rows; row++) {
-      for (int page = 0; page < landmarks.length; page++) {
-        read(layout, landmarks[page], row, likeness, page * perPage);
+    float[][] likeness =
+        new float[layout.kv().layers() * layout.kv().kvHeads()][landmarks.length * perPage];
+    for (int page = 0; page < landmarks.length; page++) {
+      // Whole pages: rows of a few numbers would each be a copy of its own.
+      Tensor some = likeness(layout, copy.of(landmarks[page]));
+      for (int row = 0; row < likeness.length; row++) {
+        for (int i = 0; i < perPage; i++) likeness[row][page * perPage + i] = some.f32(row, i);
       }
-      int[] chosen = chosen(likeness, outliers);
-      out.putInt((int) table.at(row, 0), chosen.length);
-      for (int i = 0; i < chosen.length; i++) out.putInt((int) table.at(row, 1 + i), chosen[i]);
     }
-    return table;
+    int[][] result = new int[likeness.length][];
+    for (int row = 0; row < result.length; row++) result[row] = chosen(likeness[row], outliers);
+    return result;
   }
 
-  private static void read(LandmarkLayout layout, Tensor page, int row, float[] out, int at) {
-    ByteBuffer bytes = page.storage().bytes();
-    int perPage = layout.chunks();
-    int from =
-        (int) page.byteOffset() + row * layout.blockBytes() + 2 * layout.kv().headDim() * perPage;
-    for (int i = 0; i < perPage; i++) out[at + i] = bytes.getFloat(from + 4 * i);
+  /** F32 [layers * kvHeads, chunks] of a page of landmarks. */
+  private static Tensor likeness(LandmarkLayout layout, Tensor page) {
+    long from = page.byteOffset() + 2L * layout.kv().headDim() * layout.chunks();
+    int rows = layout.kv().layers() * layout.kv().kvHeads();
+    int stride = layout.blockBytes() / 4;
+    return new Tensor(page.storage(), from, DType.F32, rows, layout.chunks(), stride);
+  }
+
+  /** The table of {@link SparsePrompt#exact} in its block: I32 [layers * kvHeads, columns]. */
+  static Tensor table(KvLayout layout, int outliers, Tensor block) {
+    int rows = layout.layers() * layout.kvHeads();
+    int columns = columns(outliers);
+    return new Tensor(block.storage(), block.byteOffset(), DType.I32, rows, columns, columns);
+  }
+
+  /** Writes counts and numbers into a table. */
+  static void write(int[][] chosen, Tensor table) {
+    for (int row = 0; row < chosen.length; row++) {
+      table.setI32(row, 0, chosen[row].length);
+      for (int i = 0; i < chosen[row].length; i++) table.setI32(row, 1 + i, chosen[row][i]);
+    }
   }
 
   /** The first chunk and the {@code outliers} least like their keys, ascending. */

@@ -67,17 +67,14 @@ final class PromptPicks implements AutoCloseable {
   }
 
   private Tensor exactTable(SparsePrompt p) {
-    int columns = OutlierChunks.columns(spec.outlierChunks());
-    Tensor block = p.exact().tensor();
-    int rows = layout.layers() * layout.kvHeads();
-    return new Tensor(block.storage(), block.byteOffset(), DType.I32, rows, columns, columns);
+    return OutlierChunks.table(layout, spec.outlierChunks(), p.exact().tensor());
   }
 
   private Tensor table(int rows, int columns) {
     long bytes = 4L * rows * columns;
     if (storage == null || storage.byteSize() < bytes) {
       close(); // and forgotten: where there is no memory now, a later step must not use it
-      storage = kernels.allocate(bytes + bytes / 2);
+      storage = kernels.allocateHost(bytes + bytes / 2);
     }
     return Tensor.of(storage, DType.I32, rows, columns);
   }
@@ -166,11 +163,7 @@ final class PromptPicks implements AutoCloseable {
 
   /** The chunks that every row of a prompt reads, ascending. */
   int[] exact(SparsePrompt prompt, int layer, int head) {
-    Tensor table = exactTable(prompt);
-    int row = layer * layout.kvHeads() + head;
-    int[] result = new int[table.i32(row, 0)];
-    for (int i = 0; i < result.length; i++) result[i] = table.i32(row, 1 + i);
-    return result;
+    return prompt.exactChunks()[layer * layout.kvHeads() + head];
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.shadowbatch.kv;
 
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Slice;
 import io.shadowbatch.kernels.TokenBatch;
 import io.shadowbatch.tensor.Tensor;
@@ -24,13 +25,15 @@ final class PromptQueries {
     for (int i = 0; i < layerCount; i++) layers.add(new ArrayDeque<>());
   }
 
-  /** Takes the rows of a slice; the oldest leave. */
-  void add(int layer, Tensor q, Slice slice, int[] positions) {
+  /** Takes the rows of a slice, read by {@code copy}; the oldest leave. */
+  void add(int layer, Tensor q, Slice slice, int[] positions, HostCopy copy) {
     Deque<Query> queries = layers.get(layer);
-    for (int row = Math.max(slice.firstRow(), slice.endRow() - most); row < slice.endRow(); row++) {
+    int first = Math.max(slice.firstRow(), slice.endRow() - most);
+    Tensor latest = copy.of(q.rows(first, slice.endRow()));
+    for (int i = 0; i < latest.rows(); i++) {
       float[] values = new float[q.columns()];
-      q.readRow(row, values);
-      queries.add(new Query(positions[row], values));
+      latest.readRow(i, values);
+      queries.add(new Query(positions[first + i], values));
     }
     while (queries.size() > most) queries.remove();
   }
@@ -39,7 +42,7 @@ final class PromptQueries {
     return layers.get(layer).size();
   }
 
-  /** Up to {@link #STEP} queries from number {@code from} on as rows of a sequence. */
+  /** Up to {@link #STEP} queries from number {@code from} on, in host memory. */
   TokenBatch batch(int layer, int from, int sequence, Tensor into) {
     int n = Math.min(STEP, size(layer) - from);
     int[] positions = new int[n];

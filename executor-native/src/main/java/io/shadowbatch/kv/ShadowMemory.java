@@ -2,6 +2,8 @@ package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.ChunkPicks;
 import io.shadowbatch.kernels.FactorLayout;
+import io.shadowbatch.kernels.HostCopy;
+import io.shadowbatch.kernels.HostDraft;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvSegment;
@@ -29,6 +31,8 @@ final class ShadowMemory implements AutoCloseable {
   private final KvLayout layout;
   private final ShadowSpec spec;
   private final LandmarkLayout landmarkLayout;
+  private final HostCopy reading;
+  private final HostDraft writing;
   private final MemoryTier device;
   private final MemoryTier host;
   private final KvPages pages;
@@ -49,9 +53,11 @@ final class ShadowMemory implements AutoCloseable {
     this.layout = layout;
     this.spec = spec;
     this.landmarkLayout = new LandmarkLayout(layout, spec.chunkTokens());
+    this.reading = new HostCopy(kernels);
+    this.writing = new HostDraft(kernels);
     this.device = new MemoryTier(kernels::allocate, deviceBytes);
     this.host = new MemoryTier(hostMemory.source(kernels), hostMemory.bytes());
-    this.pages = new KvPages(layout, device);
+    this.pages = new KvPages(kernels, layout, device);
     this.landmarks = device.pool((int) landmarkLayout.pageBytes());
     int columns = OutlierChunks.columns(spec.outlierChunks());
     this.exact = device.pool(4 * layout.layers() * layout.kvHeads() * columns);
@@ -105,7 +111,9 @@ final class ShadowMemory implements AutoCloseable {
       serials[i] = pages.serial(numbers[i]);
     }
     int tokens = numbers.length * KvLayout.TILE;
-    return new SparsePrompt(promptTokens, tokens, numbers, serials, means, exact(means), ofPages);
+    int[][] chunks = OutlierChunks.of(landmarkLayout, means, spec.outlierChunks(), reading);
+    return new SparsePrompt(
+        promptTokens, tokens, numbers, serials, means, chunks, exact(chunks), ofPages);
   }
 
   /** Nobody reads a prompt any more. */
@@ -136,10 +144,12 @@ final class ShadowMemory implements AutoCloseable {
   }
 
   /** The chunks that every row of a prompt reads. */
-  private BlockPool.Block exact(Tensor[] means) {
+  private BlockPool.Block exact(int[][] chunks) {
     BlockPool.Block block = exact.takeOver();
     if (block == null) throw new OutOfMemoryError("no memory for a table of chunks");
-    OutlierChunks.write(landmarkLayout, means, spec.outlierChunks(), block.tensor());
+    Tensor table = OutlierChunks.table(layout, spec.outlierChunks(), block.tensor());
+    OutlierChunks.write(chunks, writing.of(table));
+    writing.send();
     return block;
   }
 
@@ -198,5 +208,7 @@ final class ShadowMemory implements AutoCloseable {
     if (factors != null) factors.close();
     pages.close();
     host.close();
+    reading.close();
+    writing.close();
   }
 }

@@ -10,8 +10,9 @@ import io.shadowbatch.tensor.Tensor;
  * @param pages of those positions
  * @param serials of the pages
  * @param landmarks U8 [1, landmark page bytes] of each page
- * @param exact block with the chunks that every row reads: I32 [layers * kvHeads, 1 + most], their
- *     count, then their numbers, ascending
+ * @param exactChunks numbers of the chunks that every row reads, ascending, [layers * kvHeads][..]
+ * @param exact block with the same for kernels: I32 [layers * kvHeads, 1 + most], their count, then
+ *     their numbers
  * @param factors of each page, or null where keys are exact
  */
 record SparsePrompt(
@@ -20,5 +21,6 @@ record SparsePrompt(
     int[] pages,
     long[] serials,
     Tensor[] landmarks,
+    int[][] exactChunks,
     BlockPool.Block exact,
     PageFactors[] factors) {}

@@ -5,6 +5,7 @@ public enum DType {
   F32(4),
   I32(4),
   F16(2),
+  BF16(2),
   I8(1),
   U8(1);
 

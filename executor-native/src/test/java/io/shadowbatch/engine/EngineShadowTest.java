@@ -3,6 +3,7 @@ package io.shadowbatch.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.shadowbatch.kernels.Backend;
+import io.shadowbatch.kernels.HiddenMemoryKernels;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.PrefixAttention;
@@ -75,7 +76,12 @@ class EngineShadowTest {
   private static Map<Long, Completion> run(
       EngineConfig config, List<Request> requests, Consumer<Scheduler> beforeStep)
       throws IOException {
-    Kernels kernels = Backend.open("cpu", config.threads());
+    return run(Backend.open("cpu", config.threads()), config, requests, beforeStep);
+  }
+
+  private static Map<Long, Completion> run(
+      Kernels kernels, EngineConfig config, List<Request> requests, Consumer<Scheduler> beforeStep)
+      throws IOException {
     try (Engine engine = Engine.open(config, kernels, beforeStep)) {
       return answers(engine, requests);
     }
@@ -119,6 +125,17 @@ class EngineShadowTest {
       }
       EngineConfig one = config(codec, 600, 100).with(PrefixReuse.OFF, PrefixAttention.SHARED, 1);
       assertSame(run(one, requests, s -> {}), expected);
+    }
+  }
+
+  @Test
+  void answersAreTheSameBitsInMemoryThatTheHostDoesNotSee() throws IOException {
+    List<Request> requests = requests();
+    for (ShadowSpec spec : List.of(SPEC, SPEC.attending(ShadowSpec.Attend.UNION))) {
+      EngineConfig config = config(KvCodec.FP16, 600, 200).with(spec, HostMemory.of(1 << 28));
+      Map<Long, Completion> expected = run(config, requests, s -> {});
+      Kernels hidden = HiddenMemoryKernels.over(Backend.open("cpu", config.threads()));
+      assertSame(run(hidden, config, requests, s -> {}), expected);
     }
   }
 

@@ -1,6 +1,8 @@
 package io.shadowbatch.kv;
 
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.HostCopy;
+import io.shadowbatch.kernels.HostDraft;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
@@ -41,11 +43,15 @@ final class StoreRig implements AutoCloseable {
 
   final KvStore store;
   private final Kernels kernels;
+  private final HostCopy reading;
+  private final HostDraft writing;
   private final Sizes sizes;
   private final float[][] directions;
 
   StoreRig(Kernels kernels, Sizes sizes, KvStore store) {
     this.kernels = kernels;
+    this.reading = new HostCopy(kernels);
+    this.writing = new HostDraft(kernels);
     this.sizes = sizes;
     this.store = store;
     int width = sizes.kvHeads * sizes.headDim;
@@ -98,17 +104,28 @@ final class StoreRig implements AutoCloseable {
     Tensor k = floats(n, kvWidth);
     Tensor v = floats(n, kvWidth);
     Tensor out = floats(n, qWidth);
+    float[][][] given = new float[3][n][];
     for (int row = 0; row < n; row++) {
       Random random = new Random(hashes[row] * 1000003 + layer);
-      k.writeRow(row, key(random, layer, kvWidth));
-      v.writeRow(row, noise(random, kvWidth, 1));
-      q.writeRow(row, query(random, layer, qWidth));
+      given[0][row] = key(random, layer, kvWidth);
+      given[1][row] = noise(random, kvWidth, 1);
+      given[2][row] = query(random, layer, qWidth);
     }
+    write(k, given[0]);
+    write(v, given[1]);
+    write(q, given[2]);
     store.attend(layer, q, k, v, batch, out);
     float[][] result = new float[n][qWidth];
-    for (int row = 0; row < n; row++) out.readRow(row, result[row]);
+    Tensor seen = reading.of(out);
+    for (int row = 0; row < n; row++) seen.readRow(row, result[row]);
     for (Tensor t : List.of(q, k, v, out)) t.storage().close();
     return result;
+  }
+
+  private void write(Tensor tensor, float[][] rows) {
+    Tensor draft = writing.of(tensor);
+    for (int row = 0; row < rows.length; row++) draft.writeRow(row, rows[row]);
+    writing.send();
   }
 
   private float[] key(Random random, int layer, int width) {
@@ -153,5 +170,7 @@ final class StoreRig implements AutoCloseable {
   @Override
   public void close() {
     store.close();
+    reading.close();
+    writing.close();
   }
 }

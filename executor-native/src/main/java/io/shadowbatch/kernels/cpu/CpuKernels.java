@@ -87,6 +87,9 @@ public final class CpuKernels implements Kernels {
   }
 
   @Override
+  public void finish() {}
+
+  @Override
   public Storage map(Path file, long offset, long length) throws IOException {
     if (offset < 0 || offset % 4096 != 0 || length < 0 || length > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
