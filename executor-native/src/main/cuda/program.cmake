@@ -1,0 +1,16 @@
+# All kernels as one program, for compilers that see no other: names that are private to a file must
+# lie in a namespace of the file's name, sb::matmul for example, or differ.
+function(write_program path)
+  set(text "")
+  foreach(kernel ${ARGN})
+    get_filename_component(name ${kernel} NAME)
+    string(APPEND text "#include \"${name}\"\n")
+  endforeach()
+  set(before "")
+  if(EXISTS ${path})
+    file(READ ${path} before)
+  endif()
+  if(NOT before STREQUAL text)
+    file(WRITE ${path} "${text}")
+  endif()
+endfunction()
