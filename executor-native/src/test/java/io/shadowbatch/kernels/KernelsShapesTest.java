@@ -70,8 +70,8 @@ class KernelsShapesTest {
 
   @Test
   void backendsAreChosenByName() {
-    refused(() -> Backend.open("cuda", 1), "'cuda' is not in this build; there are cpu and");
-    refused(() -> Backend.open("gpu", 1), "'gpu' is unknown; there are cpu and reference");
+    refused(() -> Backend.open("cuda:x", 1), "'cuda:x' is unknown; there are cpu, reference, cuda");
+    refused(() -> Backend.open("gpu", 1), "'gpu' is unknown; there are cpu, reference, cuda and");
     refused(() -> Backend.open("cpu", 0), "0 threads, 1..1024");
   }
 

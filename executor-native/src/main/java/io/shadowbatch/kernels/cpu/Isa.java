@@ -1,5 +1,6 @@
 package io.shadowbatch.kernels.cpu;
 
+import io.shadowbatch.kernels.NativeLibrary;
 import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Set;

@@ -3,8 +3,8 @@ package io.shadowbatch.kernels.cpu;
 import java.nio.ByteBuffer;
 
 /**
- * The native functions: addresses and dimensions in, nothing checked. {@link NativeLibrary#load}
- * comes first.
+ * The native functions: addresses and dimensions in, nothing checked. {@link
+ * io.shadowbatch.kernels.NativeLibrary#load} comes first.
  *
  * <p>Strides are in elements. Activations are {@code {q, scale, sum, qStride, groupStride}}.
  */

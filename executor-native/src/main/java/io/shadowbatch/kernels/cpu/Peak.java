@@ -1,5 +1,7 @@
 package io.shadowbatch.kernels.cpu;
 
+import io.shadowbatch.kernels.NativeLibrary;
+
 /** What one core of this machine can do at most: the yardsticks of the kernel benchmark. */
 public enum Peak {
   /** 8-bit operations per second of vpdpbusd, 512 bits. */

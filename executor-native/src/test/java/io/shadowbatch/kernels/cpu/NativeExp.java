@@ -1,5 +1,6 @@
 package io.shadowbatch.kernels.cpu;
 
+import io.shadowbatch.kernels.NativeLibrary;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 

@@ -1,4 +1,4 @@
-package io.shadowbatch.kernels.cpu;
+package io.shadowbatch.kernels;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -7,7 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Finds the native library on the class path and loads it once per class loader. */
-final class NativeLibrary {
+public final class NativeLibrary {
   private static boolean loaded;
 
   private NativeLibrary() {}
@@ -17,7 +17,7 @@ final class NativeLibrary {
    *
    * @throws UnsatisfiedLinkError if the class path holds none, with what to do about it
    */
-  static synchronized void load() {
+  public static synchronized void load() {
     if (loaded) return;
     loadFrom(resource(System.getProperty("os.name"), System.getProperty("os.arch")));
     loaded = true;

@@ -1,4 +1,4 @@
-package io.shadowbatch.kernels.cpu;
+package io.shadowbatch.kernels;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
