@@ -55,26 +55,27 @@ public record DecoderWeights(
       PackedMatrix down) {}
 
   /** Opens the storage of one weight. */
-  private interface Opener {
-    Storage open(PackLayout.Item item) throws IOException;
+  interface Opener {
+    Storage open(Entry entry) throws IOException;
   }
 
   /** Maps the weights of a pack. */
   static DecoderWeights map(WeightPack pack, Kernels kernels) throws IOException {
+    Map<Entry, PackLayout.Item> items = new HashMap<>();
+    for (PackLayout.Item item : pack.layout().items()) items.put(item.entry(), item);
     return collect(
-        pack.layout(),
+        pack.layout().items().stream().map(PackLayout.Item::entry).toList(),
         PackedMatrix.Form.U8_GROUP32,
-        item -> kernels.map(pack.file(), item.offset(), item.bytes()));
+        entry -> {
+          PackLayout.Item item = items.get(entry);
+          return kernels.map(pack.file(), item.offset(), item.bytes());
+        });
   }
 
   /** Decodes all weights to floats, exactly, in memory of their own. */
   static DecoderWeights loadFloat32(WeightFile source, WeightPlan plan, Kernels kernels)
       throws IOException {
-    String noFingerprint = "00".repeat(32);
-    return collect(
-        PackLayout.of(source.path(), plan, noFingerprint),
-        PackedMatrix.Form.F32,
-        item -> floats(source, item.entry(), kernels));
+    return collect(plan.entries(), PackedMatrix.Form.F32, entry -> floats(source, entry, kernels));
   }
 
   private static Storage floats(WeightFile source, Entry entry, Kernels kernels)
@@ -106,15 +107,15 @@ public record DecoderWeights(
     }
   }
 
-  private static DecoderWeights collect(PackLayout layout, PackedMatrix.Form form, Opener opener)
+  /** Opens all weights; if one fails, closes those before. */
+  static DecoderWeights collect(List<Entry> entries, PackedMatrix.Form form, Opener opener)
       throws IOException {
     List<Storage> storages = new ArrayList<>();
     Map<String, PackedMatrix> matrices = new HashMap<>();
     Map<String, Tensor> vectors = new HashMap<>();
     try {
-      for (PackLayout.Item item : layout.items()) {
-        Entry entry = item.entry();
-        Storage storage = opener.open(item);
+      for (Entry entry : entries) {
+        Storage storage = opener.open(entry);
         storages.add(storage);
         if (entry.kind() == Kind.VECTOR) {
           vectors.put(entry.name(), Tensor.of(storage, DType.F32, 1, entry.columns()));

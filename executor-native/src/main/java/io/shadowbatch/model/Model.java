@@ -17,21 +17,22 @@ import java.nio.file.Path;
 public record Model(ModelHeader header, DecoderWeights weights, String fingerprint)
     implements AutoCloseable {
 
-  /** Opens a model in the engine's form: packed once on this host, then mapped. */
+  /**
+   * Opens a model in the form that the kernels multiply: U8_GROUP32 packed once on this host, then
+   * mapped; the others decoded into memory of the kernels at each opening.
+   */
   public static Model open(Path path, Kernels kernels, PackOptions options) throws IOException {
     try (ModelSource source = Families.open(path)) {
       String fingerprint = new Fingerprint(options.folder()).of(source.file().sources());
-      WeightPack pack = WeightPack.of(source.file(), source.plan(), fingerprint, options);
-      return new Model(source.header(), DecoderWeights.map(pack, kernels), fingerprint);
-    }
-  }
-
-  /** Opens a model with its weights decoded to floats, for the float form of the reference. */
-  public static Model openFloat32(Path path, Kernels kernels, PackOptions options)
-      throws IOException {
-    try (ModelSource source = Families.open(path)) {
-      String fingerprint = new Fingerprint(options.folder()).of(source.file().sources());
-      DecoderWeights weights = DecoderWeights.loadFloat32(source.file(), source.plan(), kernels);
+      DecoderWeights weights =
+          switch (kernels.weightForm()) {
+            case U8_GROUP32 ->
+                DecoderWeights.map(
+                    WeightPack.of(source.file(), source.plan(), fingerprint, options), kernels);
+            case BF16 ->
+                WeightUpload.load(source.file(), source.plan(), kernels, options.threads());
+            case F32 -> DecoderWeights.loadFloat32(source.file(), source.plan(), kernels);
+          };
       return new Model(source.header(), weights, fingerprint);
     }
   }

@@ -72,6 +72,13 @@ public record ModelSpec(
     return kvHeads * headDim;
   }
 
+  /** Numbers in all matrices: embedding, head if there is one of its own, layers. */
+  public long matrixNumbers() {
+    long head = tiedEmbeddings ? 0 : (long) vocabulary * hidden;
+    long attention = (long) hidden * (queryWidth() + 2L * kvWidth()) + (long) queryWidth() * hidden;
+    return (long) vocabulary * hidden + head + layers * (attention + 3L * hidden * feedForward);
+  }
+
   /** How keys and values of this model lie in pages. */
   public KvLayout kvLayout(KvCodec codec) {
     return new KvLayout(codec, layers, kvHeads, headDim);

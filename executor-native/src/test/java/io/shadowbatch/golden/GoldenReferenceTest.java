@@ -175,7 +175,7 @@ class GoldenReferenceTest {
     GoldenTable table = new GoldenTable();
     double worst = 0;
     try (Kernels kernels = new ReferenceKernels(ReferenceKernels.Form.FLOAT32);
-        Model model = Model.openFloat32(file, kernels, PackOptions.standard())) {
+        Model model = Model.open(file, kernels, PackOptions.standard())) {
       Scorer scorer = new Scorer(kernels, model.spec(), model.weights(), KvCodec.F32, 128);
       for (JsonNode prompt : prompts) {
         int[] ids = GoldenTable.ints(prompt.get("ids"));

@@ -9,7 +9,7 @@ import java.util.Locale;
 import java.util.Set;
 
 /** How far a scorer is from float32 references, prompt by prompt and all in all. */
-final class GoldenTable {
+public final class GoldenTable {
   private final List<Double> probe = new ArrayList<>();
   private final List<Double> top20 = new ArrayList<>();
   private final List<Double> shares = new ArrayList<>();
@@ -19,7 +19,7 @@ final class GoldenTable {
   private double widestGap;
 
   /** Scores one reference; the continuation is skipped where {@code tokens} is 0. */
-  void add(Scorer scorer, JsonNode reference, int tokens) {
+  public void add(Scorer scorer, JsonNode reference, int tokens) {
     int[] ids = ints(reference.get("ids"));
     JsonNode tail = reference.get("tail");
     Set<Integer> positions = new HashSet<>();
@@ -72,27 +72,27 @@ final class GoldenTable {
     shares.add(same / (double) length);
   }
 
-  double probeMedian() {
+  public double probeMedian() {
     return median(probe);
   }
 
-  double probeWorst() {
+  public double probeWorst() {
     return worst(probe);
   }
 
-  double top20Median() {
+  public double top20Median() {
     return median(top20);
   }
 
-  double top20Worst() {
+  public double top20Worst() {
     return worst(top20);
   }
 
-  double tailAgreement() {
+  public double tailAgreement() {
     return tailsEqual / (double) tails;
   }
 
-  double shareMean() {
+  public double shareMean() {
     return shares.stream().mapToDouble(d -> d).average().orElse(1);
   }
 
@@ -100,11 +100,11 @@ final class GoldenTable {
     return equalContinuations;
   }
 
-  double widestGap() {
+  public double widestGap() {
     return widestGap;
   }
 
-  String text(String title) {
+  public String text(String title) {
     return String.format(
         Locale.ROOT,
         "%s%n"
@@ -138,7 +138,7 @@ final class GoldenTable {
     return values.stream().mapToDouble(d -> d).max().orElse(0);
   }
 
-  static int[] ints(JsonNode array) {
+  public static int[] ints(JsonNode array) {
     int[] ints = new int[array.size()];
     for (int i = 0; i < ints.length; i++) ints[i] = array.get(i).asInt();
     return ints;

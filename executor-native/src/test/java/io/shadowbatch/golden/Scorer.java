@@ -1,6 +1,7 @@
 package io.shadowbatch.golden;
 
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
@@ -22,6 +23,7 @@ public final class Scorer {
   private final ModelSpec spec;
   private final Decoder decoder;
   private final FullKvStore store;
+  private final HostCopy host;
   private final int chunk;
 
   public Scorer(
@@ -42,6 +44,7 @@ public final class Scorer {
       int chunk) {
     this.spec = spec;
     this.chunk = chunk;
+    this.host = new HostCopy(kernels);
     KvLayout layout = spec.kvLayout(codec);
     List<AttentionShape> shapes = new ArrayList<>();
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
@@ -74,7 +77,7 @@ public final class Scorer {
       decoder.forward(batch, store);
       for (int r = 0; r < rows.length; r += decoder.logitRowsMax()) {
         int end = Math.min(rows.length, r + decoder.logitRowsMax());
-        Tensor logits = decoder.logits(r, end);
+        Tensor logits = host.of(decoder.logits(r, end));
         for (int i = 0; i < end - r; i++) logits.readRow(i, result[done++]);
       }
     }

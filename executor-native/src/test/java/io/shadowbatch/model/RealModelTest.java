@@ -129,7 +129,7 @@ class RealModelTest {
     Path path = RealModels.find(RealModels.SMOLLM2);
     ReferenceKernels f32 = new ReferenceKernels(ReferenceKernels.Form.FLOAT32);
     try (Model packed = Model.open(path, int8, options());
-        Model floats = Model.openFloat32(path, f32, options())) {
+        Model floats = Model.open(path, f32, options())) {
       checkRows(f32, packed.weights().embedding(), floats.weights().embedding());
       for (int i = 0; i < packed.spec().layers(); i++) {
         DecoderWeights.Layer a = packed.weights().layers().get(i);

@@ -1,6 +1,7 @@
 package io.shadowbatch.model;
 
 import io.shadowbatch.kernels.AttentionShape;
+import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvCodec;
 import io.shadowbatch.kernels.KvLayout;
@@ -22,6 +23,7 @@ final class Rig {
   final FullKvStore store;
   private final Decoder decoder;
   private final int vocabulary;
+  private final HostCopy host;
 
   Rig(Kernels kernels, Model model, KvCodec codec) {
     ModelSpec spec = model.spec();
@@ -32,6 +34,7 @@ final class Rig {
     store = new FullKvStore(kernels, shapes, rope, 64 * layout.pageBytes());
     decoder = new Decoder(kernels, spec, model.weights(), 300);
     vocabulary = spec.vocabulary();
+    host = new HostCopy(kernels);
   }
 
   /** Computes the parts as one step; the logits of every row. */
@@ -53,7 +56,7 @@ final class Rig {
     List<float[]> rows = new ArrayList<>();
     for (int from = 0; from < n; from += decoder.logitRowsMax()) {
       int to = Math.min(n, from + decoder.logitRowsMax());
-      Tensor logits = decoder.logits(from, to);
+      Tensor logits = host.of(decoder.logits(from, to));
       for (int i = 0; i < to - from; i++) {
         float[] row = new float[vocabulary];
         logits.readRow(i, row);

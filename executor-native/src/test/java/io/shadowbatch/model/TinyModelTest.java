@@ -132,7 +132,7 @@ class TinyModelTest {
     Path gguf = TinyModels.write(folder.resolve("m.gguf"), family, SEED);
     Path hub = TinyModels.write(folder.resolve("hub"), family, SEED);
     for (Path path : List.of(gguf, hub, hub.resolve("model.safetensors"))) {
-      try (Model model = Model.openFloat32(path, f32, options())) {
+      try (Model model = Model.open(path, f32, options())) {
         check(model, family, QuantType.F32);
       }
     }
@@ -161,7 +161,7 @@ class TinyModelTest {
       try (Model model = Model.open(gguf, int8, options())) {
         check(model, family, type);
       }
-      try (Model model = Model.openFloat32(gguf, f32, options())) {
+      try (Model model = Model.open(gguf, f32, options())) {
         check(model, family, type);
       }
     }
@@ -208,7 +208,7 @@ class TinyModelTest {
     QuantType[] types = {QuantType.Q4_K, QuantType.Q6_K, QuantType.Q8_0, QuantType.Q5_0};
     Path gguf = TinyModels.write(folder.resolve("m.gguf"), Family.LLAMA, SEED, types);
     try (Model packed = Model.open(gguf, int8, options());
-        Model floats = Model.openFloat32(gguf, f32, options())) {
+        Model floats = Model.open(gguf, f32, options())) {
       float[][] a = rows(packed.weights().layers().get(0).qkv());
       float[][] b = rows(floats.weights().layers().get(0).qkv());
       for (int i = 0; i < a.length; i++) {

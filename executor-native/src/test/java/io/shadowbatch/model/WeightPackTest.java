@@ -39,6 +39,7 @@ class WeightPackTest {
   @TempDir Path folder;
 
   private final ReferenceKernels kernels = new ReferenceKernels(ReferenceKernels.Form.INT8);
+  private final ReferenceKernels floats = new ReferenceKernels(ReferenceKernels.Form.FLOAT32);
   private Path source;
   private Path packed;
 
@@ -235,7 +236,7 @@ class WeightPackTest {
       assertThatThrownBy(() -> Model.open(path, kernels, options(2)))
           .isInstanceOf(ModelFileException.class)
           .hasMessageContaining(message);
-      assertThatThrownBy(() -> Model.openFloat32(path, kernels, options(2)))
+      assertThatThrownBy(() -> Model.open(path, floats, options(2)))
           .isInstanceOf(ModelFileException.class)
           .hasMessageContaining(message);
     }
