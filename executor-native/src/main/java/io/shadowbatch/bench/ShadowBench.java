@@ -75,7 +75,7 @@ public final class ShadowBench {
     try (Kernels kernels = Backend.open(config.backend(), config.threads());
         Model model = Model.open(config.model(), kernels, PackOptions.standard())) {
       ModelSpec spec = model.spec();
-      KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
+      KvLayout layout = spec.kvLayout(config.codec(spec));
       List<AttentionShape> shapes =
           IntStream.range(0, spec.layers()).mapToObj(i -> spec.attention(i, layout)).toList();
       RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), longest + 2 * OWN);

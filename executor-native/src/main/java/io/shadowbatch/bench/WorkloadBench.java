@@ -177,7 +177,7 @@ public final class WorkloadBench {
 
   private EngineConfig capped(Workload workload) {
     if (workload.kvTokens() == 0) return config;
-    KvLayout layout = spec.kvLayout(EngineConfig.codec(config.kvCodec(), spec));
+    KvLayout layout = spec.kvLayout(config.codec(spec));
     return config.withKvBytes(workload.kvTokens() / KvLayout.TILE * layout.pageBytes());
   }
 }

@@ -1,5 +1,6 @@
 package io.shadowbatch.cli;
 
+import io.shadowbatch.bench.DeviceBench;
 import io.shadowbatch.bench.EngineBench;
 import io.shadowbatch.bench.KernelBench;
 import io.shadowbatch.bench.ShadowBench;
@@ -26,15 +27,16 @@ final class BenchCommand {
     spec.usageMessage()
         .description(
             "Measures kernels (operations), engine (prompts, no Spark), workloads (prefix sharing),"
-                + " tails (of tasks that feed an engine), shadow (reading in part), plan (all of"
-                + " the job before inference) or job (all of it); the rest goes to it.");
+                + " tails (of tasks that feed an engine), shadow (reading in part), device"
+                + " (operations of a GPU at the shapes of an 8B model), plan (all of the job before"
+                + " inference) or job (all of it); the rest goes to it.");
     spec.addPositional(
         PositionalParamSpec.builder()
             .index("0..*")
             .arity("1..*")
             .type(List.class)
             .auxiliaryTypes(String.class)
-            .paramLabel("kernels|engine|workloads|tails|shadow|plan|job [option..]")
+            .paramLabel("kernels|engine|workloads|tails|shadow|device|plan|job [option..]")
             .build());
     return spec;
   }
@@ -49,12 +51,14 @@ final class BenchCommand {
         case "workloads" -> WorkloadBench.main(rest);
         case "tails" -> TailBench.main(rest);
         case "shadow" -> ShadowBench.main(rest);
+        case "device" -> DeviceBench.main(rest);
         case "plan" -> PlanningBench.main(rest);
         case "job" -> JobBench.main(rest);
         default ->
             throw new JobException(
                 Exit.USAGE,
-                "bench: expected kernels, engine, workloads, tails, shadow, plan or job, got "
+                "bench: expected kernels, engine, workloads, tails, shadow, device, plan or job,"
+                    + " got "
                     + all.get(0));
       }
     } catch (JobException e) {
