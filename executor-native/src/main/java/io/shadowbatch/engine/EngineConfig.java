@@ -12,7 +12,7 @@ import java.nio.file.Path;
  * What an engine is opened with.
  *
  * @param model local path of a GGUF file or of a folder with safetensors
- * @param backend cpu or reference
+ * @param backend cpu, reference, cuda (device 0) or cuda:N
  * @param threads cores that the engine uses
  * @param kvBytes memory for keys and values
  * @param batchTokens most tokens that a step computes; 0 to measure what suits the machine
@@ -158,14 +158,26 @@ public record EngineConfig(
     return spec.qkvBias() ? 4 : ShadowSpec.STANDARD.chunkTokens();
   }
 
+  /** The codec of this engine for a model. */
+  public KvCodec codec(ModelSpec spec) {
+    return codec(kvCodec, backend, spec);
+  }
+
   /**
    * The codec to use for a model: the one asked for, else what suits it. Models whose keys have
    * biases (Qwen2) carry a few dimensions far larger than the others, which 8 bits do not hold:
-   * measured, their logits move five times as far as with half floats. All others take 8 bits.
+   * measured, their logits move five times as far as with half floats. All others take 8 bits, but
+   * on the GPU, whose kernels read half floats only.
    *
    * @param asked or null
+   * @throws IllegalArgumentException if the backend does not store what was asked for
    */
-  public static KvCodec codec(KvCodec asked, ModelSpec spec) {
+  public static KvCodec codec(KvCodec asked, String backend, ModelSpec spec) {
+    if (backend.startsWith("cuda")) {
+      if (asked == null || asked == KvCodec.FP16) return KvCodec.FP16;
+      throw new IllegalArgumentException(
+          "kvCodec %s: backend %s stores FP16 only".formatted(asked, backend));
+    }
     if (asked != null) return asked;
     return spec.qkvBias() ? KvCodec.FP16 : KvCodec.INT8;
   }

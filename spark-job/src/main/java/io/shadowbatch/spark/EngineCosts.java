@@ -40,7 +40,12 @@ record EngineCosts(ModelCard model, EngineChoice choice)
 
   @Override
   public Iterator<Found> call(Iterator<Long> one) {
-    return List.of(here(model, choice)).iterator();
+    EngineChoice placed = Gpus.ofThisTask(choice);
+    try {
+      return List.of(here(model, placed)).iterator();
+    } catch (IllegalStateException | UnsatisfiedLinkError e) {
+      throw Gpus.unusable(placed, e);
+    }
   }
 
   /** The costs on this host. */

@@ -15,12 +15,16 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The engine of this JVM: opened by the first task that needs it, shared by all, kept until the
  * process ends.
  */
 final class ExecutorEngine implements CompletionSource {
+
+  private static final Logger LOG = LoggerFactory.getLogger(ExecutorEngine.class);
 
   private record Key(String fingerprint, EngineChoice choice) {}
 
@@ -42,12 +46,14 @@ final class ExecutorEngine implements CompletionSource {
   }
 
   /** The engine for this model and configuration. */
-  static CompletionSource get(ModelCard model, EngineChoice choice) {
+  static CompletionSource get(ModelCard model, EngineChoice wanted) {
+    EngineChoice choice = Gpus.ofThisTask(wanted);
     Key key = new Key(model.fingerprint(), choice);
     synchronized (LOCK) {
       ExecutorEngine held = OPEN.get(key);
       if (held != null && !held.engine.alive()) {
         // It failed under another task; a retried task gets a new one.
+        if (held.engine.deviceLost()) Gpus.lost(choice);
         OPEN.remove(key);
         held.engine.close();
       }
@@ -59,9 +65,13 @@ final class ExecutorEngine implements CompletionSource {
     try {
       // Before the engine takes its memory: the first on a kind of machine measures.
       EngineCosts.Found costs = EngineCosts.here(model, choice);
-      return new ExecutorEngine(Engine.open(config(model, choice)), costs);
+      Engine engine = Engine.open(config(model, choice));
+      LOG.info("engine: backend {}, {}", choice.backend(), engine.describe());
+      return new ExecutorEngine(engine, costs);
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw ModelReader.wrong(model.location(), e);
+    } catch (IllegalStateException | UnsatisfiedLinkError e) {
+      throw Gpus.unusable(choice, e);
     }
   }
 

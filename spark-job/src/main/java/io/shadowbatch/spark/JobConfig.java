@@ -114,6 +114,10 @@ public record JobConfig(
       String backend, int threads, KvOptions kv, int contextTokens, int batchTokens)
       implements Serializable {
 
+    EngineChoice withBackend(String other) {
+      return new EngineChoice(other, threads, kv, contextTokens, batchTokens);
+    }
+
     EngineChoice withThreads(int cores) {
       return new EngineChoice(backend, cores, kv, contextTokens, batchTokens);
     }
@@ -227,9 +231,18 @@ public record JobConfig(
   }
 
   private static void refuse(Settings s) {
-    if ("cuda".equals(s.text(JobOptions.BACKEND))) {
-      throw new JobException(
-          Exit.RESOURCES, "--backend cuda: this version has no CUDA kernels; use --backend cpu");
+    if (Gpus.BACKEND.equals(s.text(JobOptions.BACKEND))) {
+      String codec = s.text(JobOptions.KV_CODEC);
+      if (codec.equals("int8")) {
+        throw s.wrong(JobOptions.KV_CODEC, "auto or fp16 with --backend cuda", codec);
+      }
+      String folder = s.text(JobOptions.HOST_FOLDER);
+      if (folder != null) {
+        throw s.wrong(
+            JobOptions.HOST_FOLDER,
+            "none with --backend cuda, whose memory behind the device is pinned",
+            folder);
+      }
     }
     if ("resume".equals(s.text(JobOptions.ON_EXISTING))) {
       throw new JobException(

@@ -13,7 +13,8 @@ public final class JobException extends RuntimeException {
     MODEL(4),
     ERROR_BUDGET(5),
     OUTPUT(7),
-    RESOURCES(8);
+    RESOURCES(8),
+    GATE(9);
 
     private final int code;
 

@@ -27,7 +27,12 @@ public final class JobOptions {
           null,
           "GGUF file or safetensors folder, local or any Hadoop path");
   static final JobOption BACKEND =
-      choice("backend", "engine", "cpu|reference|cuda", "cpu", "kernels; cuda is refused for now");
+      choice(
+          "backend",
+          "engine",
+          "cpu|reference|cuda",
+          "cpu",
+          "kernels; cuda: on the GPU that Spark gives the task, with a local master on device 0");
   static final JobOption THREADS =
       of("threads", "engine", WHOLE, "0", "cores of an executor's engine; 0: the executor's cores");
   static final JobOption DEVICE_MEMORY =
@@ -57,7 +62,7 @@ public final class JobOptions {
           "engine",
           "auto|int8|fp16",
           "auto",
-          "how keys and values are stored; auto: fp16 if keys have biases, else int8");
+          "how keys and values are stored; auto: fp16 if keys have biases and on cuda, else int8");
   static final JobOption KV_MODE =
       choice(
           "kv-mode",

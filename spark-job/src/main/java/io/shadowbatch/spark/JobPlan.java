@@ -128,6 +128,9 @@ record JobPlan(
   }
 
   private static EngineChoice settle(EngineChoice wanted, SparkContext context) {
+    if (wanted.backend().equals(Gpus.BACKEND) && !context.isLocal()) {
+      Gpus.requireRequested(context.getConf());
+    }
     int threads = wanted.threads() > 0 ? wanted.threads() : executorCores(context);
     return wanted.withThreads(threads);
   }

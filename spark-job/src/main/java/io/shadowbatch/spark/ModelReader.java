@@ -33,7 +33,8 @@ final class ModelReader {
       ModelHeader header = Model.header(path);
       ModelSpec spec = header.spec();
       checkTemplate(location, spec.text().chatTemplate());
-      KvLayout layout = spec.kvLayout(EngineConfig.codec(choice.kv().codec(), spec));
+      KvLayout layout =
+          spec.kvLayout(EngineConfig.codec(choice.kv().codec(), choice.backend(), spec));
       return new ModelCard(
           location,
           name(location),
@@ -43,7 +44,7 @@ final class ModelReader {
           text(header, spec.text().bosId()),
           spec.text().eosIds().isEmpty() ? null : text(header, spec.text().eosIds().get(0)),
           context(spec.contextLength(), choice.contextTokens()),
-          bytes(path),
+          Gpus.chosen(choice) ? 2 * spec.matrixNumbers() : bytes(path),
           layout.pageBytes() / KvLayout.TILE,
           sparseBytes(layout, choice.kv(), chunkTokens(choice.kv(), spec)),
           layout.kvHeads() * layout.headDim(),

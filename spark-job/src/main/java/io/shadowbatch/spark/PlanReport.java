@@ -28,6 +28,8 @@ import org.apache.spark.sql.SparkSession;
  */
 public final class PlanReport {
 
+  private static final long STAGING_BYTES = 64 << 20;
+
   private static final int SAMPLE_ROWS = 64;
   private static final int SAMPLE_BYTES_MAX = 1 << 18;
 
@@ -181,14 +183,18 @@ public final class PlanReport {
     long kvBytes = kv.deviceBytes();
     long perSequence = plan.model().kvBytesPerToken() * plan.model().contextTokens();
     long heap = Runtime.getRuntime().maxMemory();
-    long offHeap = plan.model().weightBytes() + kv.bytes();
+    long weights = plan.model().weightBytes();
+    boolean onGpu = Gpus.chosen(plan.engine());
+    // Weights pass through the host in pieces on their way to a GPU.
+    long offHeap = onGpu ? kv.hostBytes() + Math.min(weights, STAGING_BYTES) : weights + kv.bytes();
     long needed = offHeap + heap;
     Map<String, Object> map = new LinkedHashMap<>();
-    map.put("weight_bytes", plan.model().weightBytes());
+    map.put("weight_bytes", weights);
     map.put("kv_bytes", kvBytes);
     map.put("kv_tokens", kvBytes / plan.model().kvBytesPerToken());
     map.put("kv_bytes_of_a_full_context", perSequence);
     if (kv.hostBytes() > 0) map.put("host_kv_bytes", kv.hostBytes());
+    if (onGpu) map.put("gpu_bytes", weights + kvBytes);
     map.put("executor_bytes_off_heap", offHeap);
     long host = hostBytes();
     map.put("driver_host_bytes", host);

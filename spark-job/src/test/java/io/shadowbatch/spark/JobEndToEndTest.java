@@ -4,10 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -65,35 +61,10 @@ class JobEndToEndTest {
   void standaloneSurvivesTheLossOfAnExecutor() throws Exception {
     Path input = prompts(96);
     Map<String, String> expected = answers(LocalSpark.run(input, folder, options(400)));
-    int port = freePort();
-    String master = "spark://127.0.0.1:" + port;
-    processes.spark(
-        "master",
-        "org.apache.spark.deploy.master.Master",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "" + port,
-        "--webui-port",
-        "0");
-    awaitPort(port);
+    String master = processes.master();
     List<Process> workers = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
-      workers.add(
-          processes.spark(
-              "worker" + i,
-              "org.apache.spark.deploy.worker.Worker",
-              "--host",
-              "127.0.0.1",
-              "--webui-port",
-              "0",
-              "-c",
-              "1",
-              "-m",
-              "1g",
-              "-d",
-              folder.resolve("work" + i).toString(),
-              master));
+      workers.add(processes.worker("worker" + i, master, List.of(), 1, "1g"));
     }
     Path output = folder.resolve("standalone");
     List<String> args = arguments(input, output, 400, "--master", master);
@@ -253,25 +224,6 @@ class JobEndToEndTest {
           f -> f.toString().contains("/task_") && f.getFileName().toString().startsWith("part-"));
     } catch (IOException | java.io.UncheckedIOException e) {
       return false; // not there yet, or renamed while we looked
-    }
-  }
-
-  private static int freePort() throws IOException {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return socket.getLocalPort();
-    }
-  }
-
-  private static void awaitPort(int port) throws Exception {
-    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-    while (true) {
-      try (Socket socket = new Socket()) {
-        socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 500);
-        return;
-      } catch (IOException e) {
-        assertThat(System.nanoTime()).as("no master on port " + port).isLessThan(end);
-        Thread.sleep(200);
-      }
     }
   }
 }

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.File;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -37,14 +41,65 @@ final class Processes implements AutoCloseable {
 
   /** Starts a class of Spark. */
   Process spark(String name, String... args) throws IOException {
+    return spark(name, List.of(), args);
+  }
+
+  /** The same with options of Java. */
+  Process spark(String name, List<String> options, String... args) throws IOException {
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     List<String> command =
         new ArrayList<>(
             List.of(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", SPARK_HOME + "/jars/*"));
+    command.addAll(1, options);
     command.addAll(List.of(args));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
     return start(name, builder);
+  }
+
+  /** Starts a master of a standalone cluster; its address, once it listens. */
+  String master() throws Exception {
+    int port;
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      port = socket.getLocalPort();
+    }
+    String main = "org.apache.spark.deploy.master.Master";
+    spark("master", main, "--host", "127.0.0.1", "--port", "" + port, "--webui-port", "0");
+    awaitPort(port);
+    return "spark://127.0.0.1:" + port;
+  }
+
+  private static void awaitPort(int port) throws Exception {
+    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (true) {
+      try (Socket socket = new Socket()) {
+        socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 500);
+        return;
+      } catch (IOException e) {
+        assertThat(System.nanoTime()).as("no master on port " + port).isLessThan(end);
+        Thread.sleep(200);
+      }
+    }
+  }
+
+  /** Starts a worker of a standalone cluster. */
+  Process worker(String name, String master, List<String> options, int cores, String memory)
+      throws IOException {
+    return spark(
+        name,
+        options,
+        "org.apache.spark.deploy.worker.Worker",
+        "--host",
+        "127.0.0.1",
+        "--webui-port",
+        "0",
+        "-c",
+        "" + cores,
+        "-m",
+        memory,
+        "-d",
+        folder.resolve(name).toString(),
+        master);
   }
 
   private Process start(String name, ProcessBuilder builder) throws IOException {

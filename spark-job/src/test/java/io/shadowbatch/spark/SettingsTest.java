@@ -81,7 +81,6 @@ class SettingsTest {
   /** Goal: what this version cannot do is refused with what to do instead. */
   @Test
   void refusesWhatDoesNotWorkYet() {
-    assertExit(Exit.RESOURCES, "backend=cuda", "--backend cpu");
     assertExit(Exit.USAGE, "on-existing=resume", "overwrite");
     assertExit(Exit.USAGE, "temperature=-1", "temperature");
     assertExit(Exit.USAGE, "top-p=0", "top_p");
@@ -89,6 +88,22 @@ class SettingsTest {
     assertExit(Exit.USAGE, "template-date=yesterday", "2026-01-31");
     assertExit(Exit.USAGE, "max-error-rate=2", "0..1");
     assertExit(Exit.USAGE, "field-order=auto", "--prompt-fields");
+  }
+
+  /** Goal: what the GPU's kernels cannot do is refused before anything runs, by its option. */
+  @Test
+  void theGpuTakesHalfFloatsAndPinnedMemory() {
+    assertThat(JobConfig.of(LocalSpark.settings("model=m", "backend=cuda"), Instant.EPOCH))
+        .satisfies(c -> assertThat(c.engine().backend()).isEqualTo("cuda"));
+    refusedOnCuda("kv-codec=int8", "--kv-codec");
+    refusedOnCuda("host-folder=/tmp", "--host-folder");
+  }
+
+  private static void refusedOnCuda(String pair, String option) {
+    assertUsage(
+        () -> JobConfig.of(LocalSpark.settings("model=m", "backend=cuda", pair), Instant.EPOCH),
+        option,
+        "--backend cuda");
   }
 
   /** Goal: prompts are read exactly unless asked, and what reads them in part is checked. */
