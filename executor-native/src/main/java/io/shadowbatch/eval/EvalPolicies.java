@@ -28,6 +28,7 @@ import java.util.stream.IntStream;
  */
 record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
   private static final int MASS_ONE_OF = 4;
+  private static final String BACKEND = "cpu";
 
   /** The names of {@link #open}. */
   static final String NAMES =
@@ -43,7 +44,7 @@ record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
    */
   KvStore open(EvalPolicy policy, int tokens) {
     return switch (policy.name()) {
-      case "full" -> plain(policy, EngineConfig.codec(null, spec), tokens);
+      case "full" -> plain(policy, EngineConfig.codec(null, BACKEND, spec), tokens);
       case "int8" -> plain(policy, KvCodec.INT8, tokens);
       case "fp16" -> plain(policy, KvCodec.FP16, tokens);
       case "int4" -> fourBit(policy, tokens);
@@ -64,7 +65,7 @@ record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
 
   private KvStore evicting(EvalPolicy policy, int queries, int tokens) {
     policy.allow(policy.name().equals("window") ? Set.of("budget", "queries") : Set.of("budget"));
-    KvLayout layout = spec.kvLayout(EngineConfig.codec(null, spec));
+    KvLayout layout = spec.kvLayout(EngineConfig.codec(null, BACKEND, spec));
     Eviction eviction = new Eviction(policy.number("budget", 512), queries);
     return new EvictingKvStore(kernels, shapes(layout), rope, eviction, bytes(layout, tokens));
   }
@@ -98,7 +99,7 @@ record EvalPolicies(Kernels kernels, ModelSpec spec, RopeTable rope) {
     }
     String codec = policy.word("codec", List.of("auto", "int8", "fp16"));
     KvCodec asked = codec.equals("auto") ? null : KvCodec.valueOf(codec.toUpperCase(Locale.ROOT));
-    KvLayout layout = spec.kvLayout(EngineConfig.codec(asked, spec));
+    KvLayout layout = spec.kvLayout(EngineConfig.codec(asked, BACKEND, spec));
     // Twice the pages: landmarks and tables of chunks lie there too.
     long bytes = 2 * bytes(layout, tokens);
     HostMemory host = HostMemory.of(bytes);

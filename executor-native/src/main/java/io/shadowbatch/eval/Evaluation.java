@@ -68,20 +68,25 @@ public final class Evaluation {
   }
 
   public static void main(String[] args) throws IOException {
-    run(List.of(args), System.out);
+    if (!passes(args)) System.exit(1);
   }
 
   /**
    * Runs the command.
    *
+   * @return false if a policy fails a gate, which the output names
    * @throws IllegalArgumentException if the arguments are wrong
    */
-  static void run(List<String> args, PrintStream out) throws IOException {
+  public static boolean passes(String[] args) throws IOException {
+    return run(List.of(args), System.out);
+  }
+
+  static boolean run(List<String> args, PrintStream out) throws IOException {
     if (args.contains("--help")) {
       out.print(USAGE);
-      return;
+      return true;
     }
-    new Evaluation(options(args), out).run();
+    return new Evaluation(options(args), out).run();
   }
 
   private static Options options(List<String> args) {
@@ -122,7 +127,7 @@ public final class Evaluation {
     return new IllegalArgumentException(what + "\n" + USAGE);
   }
 
-  private void run() throws IOException {
+  private boolean run() throws IOException {
     int threads = options.numbers.get("--threads");
     int seed = options.numbers.get("--seed");
     PackOptions pack = PackOptions.standard().threads(threads);
@@ -155,7 +160,7 @@ public final class Evaluation {
               options.policies,
               said::add,
               System.err::println);
-      print(run, suites, seed, said);
+      return print(run, suites, seed, said);
     }
   }
 
@@ -177,19 +182,25 @@ public final class Evaluation {
             .formatted(suite.name(), c.longest(), spec.contextLength()));
   }
 
-  private void print(SuiteRun run, Map<Suite, List<EvalCase>> suites, long seed, List<String> said)
+  private boolean print(
+      SuiteRun run, Map<Suite, List<EvalCase>> suites, long seed, List<String> said)
       throws IOException {
     out.println(SuiteResult.HEADER);
     List<String> lines = new ArrayList<>();
+    boolean passed = true;
     for (var suite : suites.entrySet()) {
-      for (SuiteResult result : run.of(suite.getKey(), suite.getValue(), seed)) {
+      List<SuiteResult> results = run.of(suite.getKey(), suite.getValue(), seed);
+      for (SuiteResult result : results) {
         out.println(result.row());
         lines.add(result.json());
+        passed &= !result.failsGate();
       }
+      results.stream().filter(SuiteResult::failsGate).forEach(r -> out.println(r.gate()));
       // After each suite, so that a run that is given up leaves what it has.
       write("--json", lines);
       write("--answers", said);
     }
+    return passed;
   }
 
   private void write(String option, List<String> lines) throws IOException {

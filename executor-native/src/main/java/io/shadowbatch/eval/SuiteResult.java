@@ -15,6 +15,8 @@ record SuiteResult(Suite suite, String policy, Tally tally, Tally dense) {
           + "  kept    f1   f1_loss  kv MB (dev + host)  ratio   mass  host B/row"
           + "  prefill  seal  decode ms  tok/s";
 
+  private static final double F1_LOSS_MOST = 2;
+
   private boolean compared() {
     return tally != dense;
   }
@@ -39,6 +41,22 @@ record SuiteResult(Suite suite, String policy, Tally tally, Tally dense) {
   /** Points of F1 that the dense run has more. */
   private double f1Loss() {
     return 100 * (dense.marks.f1() - tally.marks.f1());
+  }
+
+  /** True if a policy loses more of the answers of an extraction than is fit for use. */
+  boolean failsGate() {
+    return compared() && suite.name().equals("json4k") && f1Loss() > F1_LOSS_MOST + 1e-9;
+  }
+
+  /** What is said of a policy that {@link #failsGate}. */
+  String gate() {
+    return String.format(
+        Locale.ROOT,
+        "gate failed: %s, %s: %.2f points of F1 lost, at most %.0f are fit for use",
+        suite.name(),
+        policy,
+        f1Loss(),
+        F1_LOSS_MOST);
   }
 
   private double kvRatio() {
@@ -111,6 +129,7 @@ record SuiteResult(Suite suite, String policy, Tally tally, Tally dense) {
     fields.put("fields_right", tally.marks.right());
     fields.put("f1", tally.marks.f1());
     fields.put("f1_loss_points", f1Loss());
+    fields.put("gate_failed", failsGate());
     fields.put("dense_answers_right", tally.denseRight);
     fields.put("dense_answers_kept", kept());
     fields.put("dev_bytes", tally.deviceBytes / tally.cases);

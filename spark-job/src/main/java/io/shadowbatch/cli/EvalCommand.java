@@ -35,7 +35,7 @@ final class EvalCommand {
   static Exit run(ParseResult options) {
     String[] all = options.matchedPositional(0).originalStringValues().toArray(new String[0]);
     try {
-      Evaluation.main(all);
+      if (!Evaluation.passes(all)) return Exit.GATE;
     } catch (IllegalArgumentException e) { // what it says of options
       throw new JobException(Exit.USAGE, "eval: " + e.getMessage());
     } catch (Exception e) {
