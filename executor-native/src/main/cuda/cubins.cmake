@@ -74,6 +74,11 @@ one() {
   rm -f '${OUT_DIR}'/sm_$1.cubin
   '${NVCC}' -std=c++17 -I '${SOURCES}' -gencode arch=compute_$1,code=sm_$1 -Xptxas -v -cubin \\
     -o '${BUILD}'/sm_$1.cubin '${program}' > '${BUILD}'/sm_$1.log 2>&1 || return 1
+  case $1 in 80|90) # for devices that are newer than this compiler
+    '${NVCC}' -std=c++17 -I '${SOURCES}' -arch=compute_$1 -ptx -o '${BUILD}'/compute_$1.ptx \\
+      '${program}' >> '${BUILD}'/sm_$1.log 2>&1 || return 1
+    mv '${BUILD}'/compute_$1.ptx '${OUT_DIR}'/compute_$1.ptx ;;
+  esac
   mv '${BUILD}'/sm_$1.cubin '${OUT_DIR}'/sm_$1.cubin
 }
 export -f one
