@@ -144,6 +144,11 @@ public final class Engine implements AutoCloseable {
 
   /** True once it failed because its device is lost: then no engine of this process can use it. */
   public boolean deviceLost() {
+    return isDeviceLost(failure);
+  }
+
+  /** True of what an engine, or its opening, throws once the device is lost to this process. */
+  public static boolean isDeviceLost(Throwable failure) {
     return failure instanceof DeviceLostException;
   }
 

@@ -48,6 +48,8 @@ class WeightUploadTest {
         for (int i = 0; i < want.storages().size(); i++) {
           compare(want.storages().get(i), got.storages().get(i));
         }
+        assertThat(got.byteSize() - vectorBytes(got))
+            .isEqualTo(2 * Model.spec(path).matrixNumbers());
         PackedMatrix qkv = got.layers().get(1).qkv();
         assertThat(qkv.form()).isEqualTo(PackedMatrix.Form.BF16);
         assertThat(qkv.columns()).isEqualTo(want.layers().get(1).qkv().columns());
@@ -56,6 +58,16 @@ class WeightUploadTest {
       }
       want.close();
     }
+  }
+
+  private static long vectorBytes(DecoderWeights weights) {
+    long columns = weights.outputNorm().columns();
+    for (DecoderWeights.Layer l : weights.layers()) {
+      columns += l.attentionNorm().columns() + l.feedForwardNorm().columns();
+      if (l.qkvBias() != null) columns += l.qkvBias().columns();
+      if (l.qNorm() != null) columns += l.qNorm().columns() + l.kNorm().columns();
+    }
+    return 4 * columns;
   }
 
   private static void compare(Storage want, Storage got) {

@@ -1,5 +1,6 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.engine.Engine;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.spark.JobException.Exit;
 import java.util.Map;
@@ -100,6 +101,7 @@ final class Gpus {
       if (e instanceof RuntimeException other) return other;
       throw (Error) e;
     }
+    if (Engine.isDeviceLost(e)) lost(choice);
     return new JobException(
         Exit.RESOURCES, "--backend %s: %s".formatted(choice.backend(), e.getMessage()), e);
   }
