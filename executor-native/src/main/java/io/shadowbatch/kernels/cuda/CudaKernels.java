@@ -48,7 +48,13 @@ public final class CudaKernels implements Kernels {
    * @throws IllegalStateException if there is no such device or it cannot run the kernels
    */
   public static CudaKernels open(int device) {
-    return new CudaKernels(Gpu.open(device));
+    Gpu gpu = Gpu.open(device);
+    try {
+      return new CudaKernels(gpu);
+    } catch (RuntimeException | Error e) {
+      gpu.close();
+      throw e;
+    }
   }
 
   @Override
