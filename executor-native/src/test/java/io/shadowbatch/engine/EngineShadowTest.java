@@ -131,7 +131,9 @@ class EngineShadowTest {
   @Test
   void answersAreTheSameBitsInMemoryThatTheHostDoesNotSee() throws IOException {
     List<Request> requests = requests();
-    for (ShadowSpec spec : List.of(SPEC, SPEC.attending(ShadowSpec.Attend.UNION))) {
+    // Not with picks in common: what a row reads then depends on who else is in its step, and which
+    // step a request joins depends on when it arrives. HiddenMemoryTest has those, step by step.
+    for (ShadowSpec spec : List.of(SPEC, SPEC.chunks(4))) {
       EngineConfig config = config(KvCodec.FP16, 600, 200).with(spec, HostMemory.of(1 << 28));
       Map<Long, Completion> expected = run(config, requests, s -> {});
       Kernels hidden = HiddenMemoryKernels.over(Backend.open("cpu", config.threads()));
