@@ -62,10 +62,16 @@ final class JobCommand {
     Settings settings = settings(options, start);
     try (Session session = Session.open()) {
       ShadowBatchJob job = new ShadowBatchJob(session.spark(), settings, start, err);
+      Stops.onSignals(job);
       RunSummary summary = job.run();
-      err.println("[shadowbatch] done");
+      err.println("[shadowbatch] " + (summary.stopReason() == null ? "done" : "stopped"));
       err.print(summary.text());
       if (settings.json()) out.println(json(summary.described()));
+      if (summary.stopReason() != null) {
+        err.printf("shadowbatch: stopped: %s%n", summary.stopReason());
+        err.println("shadowbatch: run the same command to go on from here");
+        return summary.stopExit();
+      }
       if (!job.overBudget(summary)) return Exit.OK;
       err.printf(
           "shadowbatch: %.1f %% of the rows are errors, more than --max-error-rate %s%n",

@@ -21,7 +21,7 @@ import org.apache.spark.sql.types.StructType;
 final class CompletionTable {
 
   /** Grows when a column is added; columns are never changed or removed. */
-  static final int SCHEMA_VERSION = 2;
+  static final int SCHEMA_VERSION = 3;
 
   static final StructType USAGE =
       new StructType()
@@ -68,7 +68,8 @@ final class CompletionTable {
           .add("prefix_group", StringType, true)
           .add("task_attempt", IntegerType, false)
           .add("truncated_tokens", IntegerType, false)
-          .add("copied", BooleanType, true);
+          .add("copied", BooleanType, true)
+          .add("row_key", StringType, true);
 
   private static final StructType BEFORE =
       new StructType()

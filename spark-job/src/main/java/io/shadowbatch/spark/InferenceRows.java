@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
+import java.util.function.Predicate;
 import org.apache.spark.sql.Row;
 
 /**
@@ -33,6 +34,7 @@ final class InferenceRows {
   private final InferenceTask.Settings settings;
   private final TaskCounters counters;
   private final OutputRows output;
+  private final Predicate<String> done;
   private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
   private final ReadyRows ready = new ReadyRows();
   private final Repeats repeats;
@@ -41,17 +43,32 @@ final class InferenceRows {
   private Iterator<Completion> completions;
   private volatile boolean abandoned;
 
+  /**
+   * An output row that leaves.
+   *
+   * @param asked whose row it is
+   * @param tally what it counts
+   */
+  record Finished(Asked asked, Row row, Tally tally) {}
+
   /** A completion that the engine works on. */
   private record Pending(Asked asked, Original original) {}
 
+  /**
+   * A partition of rows that are not read yet.
+   *
+   * @param done whether a row of that {@link RowKey} is committed already, asked once for each row
+   */
   InferenceRows(
       CompletionSource source,
       InferenceTask.Settings settings,
       TaskCounters counters,
-      int attempt) {
+      int attempt,
+      Predicate<String> done) {
     this.source = source;
     this.settings = settings;
     this.counters = counters;
+    this.done = done;
     this.output = new OutputRows(source, settings, attempt);
     this.repeats = new Repeats(settings.sharing().dedup(), ready);
     this.rule = new KvRule(settings.engine().kv().mode(), source.choice());
@@ -63,7 +80,8 @@ final class InferenceRows {
     return record.end(partition, executor);
   }
 
-  Iterator<Row> run(Iterator<Row> rows, BooleanSupplier cancelled) {
+  /** The partition's output, as long as nothing cancels it. */
+  Iterator<Finished> run(Iterator<Row> rows, BooleanSupplier cancelled) {
     completions = source.run(new Requests(rows), () -> abandoned || cancelled.getAsBoolean());
     return new Iterator<>() {
       @Override
@@ -72,7 +90,7 @@ final class InferenceRows {
       }
 
       @Override
-      public Row next() {
+      public Finished next() {
         if (!hasNext()) throw new NoSuchElementException("the partition has no more rows");
         Outcome outcome = ready.poll();
         return row(outcome != null ? outcome : finished(completions.next()));
@@ -102,16 +120,16 @@ final class InferenceRows {
   }
 
   /** Makes the row that leaves, and counts it. */
-  private Row row(Outcome outcome) {
+  private Finished row(Outcome outcome) {
     Asked asked = outcome.asked();
     Completion completion = outcome.completion();
+    Tally tally = Tally.of(outcome);
+    counters.add(tally);
     if (completion == null) {
-      counters.add(outcome.error().code(), asked.origin());
-      return output.failed(asked, outcome.error());
+      return new Finished(asked, output.failed(asked, outcome.error()), tally);
     }
-    counters.add(completion, asked.origin());
     record.answered(completion, asked.origin());
-    return output.completed(asked, completion);
+    return new Finished(asked, output.completed(asked, completion), tally);
   }
 
   /**
@@ -127,6 +145,7 @@ final class InferenceRows {
     private KvMode kvMode;
     private int sample;
     private long nextId;
+    private long nextRow;
 
     Requests(Iterator<Row> rows) {
       this.rows = new PlannedRows(rows, settings.sharing(), settings.kept());
@@ -145,9 +164,10 @@ final class InferenceRows {
     /** Makes the row the current one, unless it is a copy or has an error. */
     private void open(PlannedRows.Planned row) {
       Prepared prepared = row.prepared();
-      Asked asked = Asked.of(row, settings.kept());
+      Asked asked = Asked.of(nextRow++, row, settings.kept());
       sample = 0;
       current = null;
+      if (done.test(asked.input().key())) return;
       record.planned(prepared);
       if (prepared.error() != null) {
         ready.add(failed(asked, prepared.error()));

@@ -1,21 +1,28 @@
 package io.shadowbatch.spark;
 
+import io.shadowbatch.ledger.OutputFiles;
+import io.shadowbatch.spark.InferenceRows.Finished;
 import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.spark.JobConfig.RowDefaults;
+import java.io.IOException;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.util.Iterator;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.api.java.function.ForeachPartitionFunction;
 import org.apache.spark.sql.Row;
-import org.apache.spark.util.TaskCompletionListener;
 
 /**
- * One partition through the executor's engine. The engine is shared by the tasks of the executor;
- * this only opens it and starts the partition's {@link InferenceRows}.
+ * One partition through the executor's engine and into committed chunks. However it ends, what was
+ * finished is committed first.
  */
-record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCounters counters)
-    implements MapPartitionsFunction<Row, Row> {
+record InferenceTask(
+    CompletionSource.Opener opener, Settings settings, Commits commits, TaskCounters counters)
+    implements ForeachPartitionFunction<Row> {
 
   private static final long serialVersionUID = 1L;
 
@@ -43,41 +50,53 @@ record InferenceTask(CompletionSource.Opener opener, Settings settings, TaskCoun
   }
 
   @Override
-  public Iterator<Row> call(Iterator<Row> rows) {
+  public void call(Iterator<Row> rows) throws IOException {
     TaskContext task = TaskContext.get();
-    CompletionSource source = opener.open(settings.model(), settings.engine());
-    int attempt = task == null ? 0 : task.attemptNumber();
-    InferenceRows inference = new InferenceRows(source, settings, counters, attempt);
-    Iterator<Row> completions = inference.run(rows, () -> task != null && task.isInterrupted());
-    if (task != null) {
-      TaskCompletionListener ended = context -> inference.abandon();
-      task.addTaskCompletionListener(ended);
+    ChunkWriter chunks = ChunkWriter.open(commits, task.partitionId(), counters);
+    OutputFiles files = OutputFiles.of(commits.store().open(), new Path(commits.output()));
+    StopSignal stop = StopSignal.enter(commits, files);
+    try {
+      if (!stop.raised()) infer(rows, task, chunks, stop);
+    } finally {
+      stop.exit(commits.runId());
     }
-    return thenRecorded(completions, inference, task);
   }
 
-  /** The rows, and behind the last of them the partition's outcome for the driver. */
-  private Iterator<Row> thenRecorded(
-      Iterator<Row> completions, InferenceRows inference, TaskContext task) {
-    return new Iterator<>() {
-      private boolean recorded;
+  private void infer(Iterator<Row> rows, TaskContext task, ChunkWriter chunks, StopSignal stop) {
+    CompletionSource source = opener.open(settings.model(), settings.engine());
+    InferenceRows inference =
+        new InferenceRows(source, settings, counters, task.attemptNumber(), chunks::isDone);
+    BooleanSupplier cancelled =
+        () -> {
+          chunks.commitIfOld(); // asked while the engine works: nothing else waits as patiently
+          return task.isInterrupted() || stop.raised();
+        };
+    try {
+      Iterator<Finished> finished = inference.run(rows, cancelled);
+      while (finished.hasNext() && !cancelled.getAsBoolean()) chunks.add(finished.next());
+      chunks.commit();
+      String executor = SparkEnv.get().executorId();
+      counters.partitions().add(inference.outcome(task.partitionId(), executor));
+    } catch (UncheckedIOException e) {
+      throw e; // what cannot be committed now cannot be committed below
+    } catch (RuntimeException e) {
+      ended(e, task, chunks, stop);
+    } finally {
+      inference.abandon();
+    }
+  }
 
-      @Override
-      public boolean hasNext() {
-        if (completions.hasNext()) return true;
-        if (!recorded) {
-          recorded = true;
-          int partition = task == null ? 0 : task.partitionId();
-          String executor = task == null ? "driver" : SparkEnv.get().executorId();
-          counters.partitions().add(inference.outcome(partition, executor));
-        }
-        return false;
-      }
-
-      @Override
-      public Row next() {
-        return completions.next();
-      }
-    };
+  /** Commits what is finished; then the task ends as it was told to, or fails as it did. */
+  private static void ended(
+      RuntimeException cause, TaskContext task, ChunkWriter chunks, StopSignal stop) {
+    boolean interrupted = Thread.interrupted(); // or files could not be written
+    try {
+      chunks.commit();
+    } catch (RuntimeException e) {
+      cause.addSuppressed(e);
+    }
+    if (interrupted) Thread.currentThread().interrupt();
+    boolean told = cause instanceof CancellationException && stop.raised();
+    if (!told || task.isInterrupted() || StopSignal.isLeaving()) throw cause;
   }
 }

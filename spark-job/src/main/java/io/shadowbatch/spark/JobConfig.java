@@ -1,6 +1,5 @@
 package io.shadowbatch.spark;
 
-import io.shadowbatch.spark.JobException.Exit;
 import java.io.Serializable;
 import java.time.DateTimeException;
 import java.time.Instant;
@@ -27,6 +26,7 @@ public record JobConfig(
     Input input,
     Prompts prompts,
     Output output,
+    StopRules stops,
     EngineChoice engine,
     RowDefaults rows,
     long limit,
@@ -62,11 +62,23 @@ public record JobConfig(
     AUTO
   }
 
-  /** Where completions are written. */
-  public record Output(String path, OnExisting onExisting, double errorRateMax, boolean json) {}
+  /**
+   * Where completions are written.
+   *
+   * @param chunkRows most rows that are committed together
+   * @param chunkSeconds after which fewer are
+   */
+  public record Output(
+      String path,
+      OnExisting onExisting,
+      int chunkRows,
+      double chunkSeconds,
+      double errorRateMax,
+      boolean json) {}
 
   /** What to do with an output that exists. */
   public enum OnExisting {
+    RESUME,
     FAIL,
     OVERWRITE
   }
@@ -170,6 +182,7 @@ public record JobConfig(
             pairs(s.texts(JobOptions.INPUT_OPTION))),
         prompts(s),
         output(s),
+        StopRules.of(s),
         engine,
         rows,
         s.whole(JobOptions.LIMIT),
@@ -222,10 +235,15 @@ public record JobConfig(
     if (rate < 0 || rate > 1) {
       throw s.wrong(JobOptions.MAX_ERROR_RATE, "0..1", s.text(JobOptions.MAX_ERROR_RATE));
     }
-    boolean overwrite = "overwrite".equals(s.text(JobOptions.ON_EXISTING));
+    int rows = s.count(JobOptions.CHUNK_ROWS);
+    if (rows < 1) throw s.wrong(JobOptions.CHUNK_ROWS, "1 or more", "" + rows);
+    double minutes = s.decimal(JobOptions.CHUNK_MINUTES);
+    if (!(minutes > 0)) throw s.wrong(JobOptions.CHUNK_MINUTES, "more than 0", "" + minutes);
     return new Output(
         s.text(JobOptions.OUTPUT),
-        overwrite ? OnExisting.OVERWRITE : OnExisting.FAIL,
+        OnExisting.valueOf(upper(s, JobOptions.ON_EXISTING)),
+        rows,
+        60 * minutes,
         rate,
         "json".equals(s.text(JobOptions.LOG_FORMAT)));
   }
@@ -243,11 +261,6 @@ public record JobConfig(
             "none with --backend cuda, whose memory behind the device is pinned",
             folder);
       }
-    }
-    if ("resume".equals(s.text(JobOptions.ON_EXISTING))) {
-      throw new JobException(
-          Exit.USAGE,
-          "--on-existing resume: not in this version; use fail, or overwrite to start again");
     }
   }
 

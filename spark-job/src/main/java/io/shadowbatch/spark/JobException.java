@@ -12,6 +12,7 @@ public final class JobException extends RuntimeException {
     INPUT(3),
     MODEL(4),
     ERROR_BUDGET(5),
+    STOPPED(6),
     OUTPUT(7),
     RESOURCES(8),
     GATE(9);

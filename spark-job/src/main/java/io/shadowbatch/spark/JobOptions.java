@@ -173,11 +173,35 @@ public final class JobOptions {
       choice(
           "on-existing",
           "output",
-          "fail|overwrite|resume",
-          "fail",
-          "output exists; overwrite only deletes a job's output; resume is refused for now");
+          "resume|fail|overwrite",
+          "resume",
+          "output exists; resume: compute what it lacks; overwrite only deletes a job's output");
+  static final JobOption CHUNK_ROWS =
+      of("chunk-rows", "output", WHOLE, "1024", "most rows that a task computes between commits");
+  static final JobOption CHUNK_MINUTES =
+      of("chunk-minutes", "output", DECIMAL, "5", "minutes after which it commits fewer");
   static final JobOption MAX_ERROR_RATE =
       of("max-error-rate", "output", DECIMAL, "0.05", "share of error rows above which exit is 5");
+  static final JobOption MAX_ERRORS =
+      of("max-errors", "run", WHOLE, "0", "error rows above which the run stops; 0: no bound");
+  static final JobOption DEADLINE =
+      of(
+          "deadline",
+          "run",
+          TEXT,
+          null,
+          "stop then, resumable: 90m, 2h, 1h30m, or a time as 2026-01-31T09:00Z");
+  static final JobOption TOKEN_BUDGET =
+      of(
+          "token-budget",
+          "run",
+          WHOLE,
+          "0",
+          "stop after about so many prompt and new tokens computed, resumable; 0: no bound");
+  static final JobOption COST_BUDGET =
+      of("cost-budget", "run", DECIMAL, "0", "stop at that cost, resumable; 0: no bound");
+  static final JobOption PRICE_PER_HOUR =
+      of("price-per-hour", "run", DECIMAL, "0", "of one executor, for --cost-budget");
   static final JobOption LOG_FORMAT =
       choice("log-format", "output", "text|json", "text", "json: also one line on standard output");
 
@@ -271,7 +295,14 @@ public final class JobOptions {
           PLANNER,
           DEDUP,
           ON_EXISTING,
+          CHUNK_ROWS,
+          CHUNK_MINUTES,
           MAX_ERROR_RATE,
+          MAX_ERRORS,
+          DEADLINE,
+          TOKEN_BUDGET,
+          COST_BUDGET,
+          PRICE_PER_HOUR,
           LOG_FORMAT,
           BACKEND,
           THREADS,

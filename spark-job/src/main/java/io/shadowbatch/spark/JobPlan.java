@@ -17,7 +17,7 @@ import org.apache.spark.sql.SparkSession;
  * is rendered before {@link #prepared} is acted on.
  *
  * @param sharing with the root, if it was looked for and found
- * @param rows of the input
+ * @param source of these rows, or of a share of them
  */
 record JobPlan(
     ModelCard model,
@@ -27,7 +27,7 @@ record JobPlan(
     EngineChoice engine,
     Sharing sharing,
     Planner planner,
-    long rows,
+    SampleSource source,
     int slots,
     int engines,
     int partitions) {
@@ -48,8 +48,14 @@ record JobPlan(
     InputScan.Facts facts = facts(spark, config, table, whole, search);
     PrepareTask prepare = whole.below(facts.rootBytes());
     Dataset<Row> prepared = prepared(table.rows(), table, prepare);
+    SampleSource source =
+        new SampleSource(
+            facts.rows(),
+            share ->
+                share >= 1
+                    ? prepared
+                    : prepared(SampleSource.rows(table.rows(), share), table, prepare));
     Sharing sharing = new Sharing(config.prefixPlan(), config.dedup(), facts.rootBytes());
-    long rows = facts.rows();
     return new JobPlan(
         model,
         table,
@@ -58,20 +64,38 @@ record JobPlan(
         engine,
         sharing,
         config.planner(),
-        rows,
+        source,
         slots,
         engines(context),
-        partitions(context, config, rows));
+        partitions(context, config, facts.rows()));
+  }
+
+  /** The same for what is left of the rows. */
+  JobPlan of(Remaining left, SparkContext context, JobConfig config) {
+    SampleSource leftSource =
+        new SampleSource(left.size(), share -> SampleSource.requests(left.rows(), share));
+    return new JobPlan(
+        model,
+        table,
+        prepare,
+        left.rows(),
+        engine,
+        sharing,
+        planner,
+        leftSource,
+        slots,
+        engines,
+        partitions(context, config, left.size()));
+  }
+
+  /** Rows of the input, or those that are left of it. */
+  long rows() {
+    return source.rows();
   }
 
   /** The prepared rows in their partitions, sorted; plans them now if there are several. */
   Dataset<Row> ordered() {
-    SampleSource source = new SampleSource(rows, this::sampled);
     return PrefixOrdering.apply(prepared, source, sharing, planner, partitions);
-  }
-
-  private Dataset<Row> sampled(double share) {
-    return share >= 1 ? prepared : prepared(SampleSource.rows(table.rows(), share), table, prepare);
   }
 
   private static Dataset<Row> prepared(Dataset<Row> rows, PromptTable table, PrepareTask prepare) {

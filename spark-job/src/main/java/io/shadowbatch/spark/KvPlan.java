@@ -11,8 +11,8 @@ import java.util.Map;
 /** How a run would read prompts, what each way is predicted to take, and why. */
 final class KvPlan {
 
-  private static final String DENSE = TaskCounters.name(KvMode.DENSE);
-  private static final String SHADOW = TaskCounters.name(KvMode.SHADOW);
+  private static final String DENSE = Tally.name(KvMode.DENSE);
+  private static final String SHADOW = Tally.name(KvMode.SHADOW);
 
   private KvPlan() {}
 

@@ -36,9 +36,11 @@ final class OutputRows {
    *
    * @param row with the columns to keep
    * @param prepared with or without its prompt
+   * @param input which row of the partition asked
    * @param group name of its prefix group, or null
    */
   record Asked(
+      InputRow input,
       Object[] row,
       Prepared prepared,
       String group,
@@ -48,6 +50,14 @@ final class OutputRows {
       Origin origin) {
 
     /**
+     * A row of the input.
+     *
+     * @param number within its partition
+     * @param key its {@link RowKey}
+     */
+    record InputRow(long number, String key) {}
+
+    /**
      * Of parameters and seed; null before they are known.
      *
      * @param seed null if the row has an error
@@ -55,33 +65,43 @@ final class OutputRows {
     record Identity(String paramsHash, Long seed) {}
 
     /** Of a row as it is read. */
-    static Asked of(PlannedRows.Planned planned, int kept) {
+    static Asked of(long number, PlannedRows.Planned planned, int kept) {
       Object[] values = new Object[kept];
       for (int i = 0; i < kept; i++) values[i] = planned.row().get(i);
+      Prepared prepared = planned.prepared();
+      InputRow input = new InputRow(number, RowKey.of(prepared.key(), prepared.id(), values));
       String group = planned.group().name();
-      return new Asked(values, planned.prepared(), group, 0, 0, null, Origin.COMPUTED);
+      return new Asked(input, values, prepared, group, 0, 0, null, Origin.COMPUTED);
     }
 
     Asked with(int truncatedTokens, String paramsHash) {
       Identity known = new Identity(paramsHash, null);
-      return new Asked(row, prepared, group, sampleIndex, truncatedTokens, known, origin);
+      return new Asked(input, row, prepared, group, sampleIndex, truncatedTokens, known, origin);
     }
 
     Asked sample(int index, Long seed) {
       String hash = identity == null ? null : identity.paramsHash();
-      return new Asked(row, prepared, group, index, truncated, new Identity(hash, seed), origin);
+      return new Asked(
+          input, row, prepared, group, index, truncated, new Identity(hash, seed), origin);
     }
 
     /** With what the output needs, and not the prompt, which may be large. */
     Asked withoutPrompt() {
       return new Asked(
-          row, prepared.withoutPrompt(), group, sampleIndex, truncated, identity, origin);
+          input, row, prepared.withoutPrompt(), group, sampleIndex, truncated, identity, origin);
     }
 
     /** This row, with the answer that another one got. */
     Asked copyOf(Asked other) {
       return new Asked(
-          row, prepared, group, other.sampleIndex, other.truncated, other.identity, Origin.COPIED);
+          input,
+          row,
+          prepared,
+          group,
+          other.sampleIndex,
+          other.truncated,
+          other.identity,
+          Origin.COPIED);
     }
   }
 
@@ -91,7 +111,7 @@ final class OutputRows {
       RowException e = new RowException(c.error().code(), "engine", c.error().message());
       return row(asked, meta, null, null, null, usage(c), error(e), timing(c), null, NO_TOKENS);
     }
-    String reason = TaskCounters.name(c.finishReason());
+    String reason = Tally.name(c.finishReason());
     return row(
         asked,
         meta,
@@ -157,13 +177,14 @@ final class OutputRows {
         settings.model().fingerprint(),
         settings.engineName(),
         settings.engine().backend(),
-        TaskCounters.name(mode),
+        Tally.name(mode),
         identity == null ? null : identity.paramsHash(),
         identity == null ? null : identity.seed(),
         asked.group(),
         attempt,
         asked.truncated(),
-        asked.origin() == Origin.COPIED);
+        asked.origin() == Origin.COPIED,
+        asked.input().key());
   }
 
   private static Row usage(Completion c) {

@@ -51,7 +51,7 @@ record PartitionOutcome(
     actual.put("task_seconds", Math.round(1000 * taskSeconds) / 1000.0);
     actual.put("engine_kv_bytes_peak", after.kvBytesPeak());
     Map<String, Long> modes = new LinkedHashMap<>();
-    kvModes.forEach((mode, rows) -> modes.put(TaskCounters.name(mode), rows));
+    kvModes.forEach((mode, rows) -> modes.put(Tally.name(mode), rows));
     actual.put("kv_modes", modes);
     actual.putAll(KvReport.described("engine_", after.since(before), fellBack()));
     Map<String, Object> map = new LinkedHashMap<>();

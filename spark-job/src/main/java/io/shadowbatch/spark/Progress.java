@@ -4,11 +4,15 @@ import java.io.PrintStream;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import org.apache.spark.ExecutorLostFailure;
 import org.apache.spark.SparkContext;
+import org.apache.spark.TaskEndReason;
+import org.apache.spark.TaskKilled;
 import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorMetricsUpdate;
@@ -29,6 +33,7 @@ final class Progress extends SparkListener implements AutoCloseable {
   private final long rowsTotal;
   private final long start = System.nanoTime();
   private final Map<Long, Map<String, Long>> tasks = new ConcurrentHashMap<>();
+  private final Map<String, Long> wasted = new ConcurrentHashMap<>();
   private final ScheduledExecutorService timer;
   private long rowsShown = -1;
 
@@ -70,9 +75,34 @@ final class Progress extends SparkListener implements AutoCloseable {
     if (end.taskInfo() == null) return;
     if (end.taskInfo().successful()) {
       note(end.taskInfo().taskId(), end.taskInfo().accumulables());
-    } else {
-      tasks.remove(end.taskInfo().taskId());
+      return;
     }
+    Map<String, Long> lost = tasks.remove(end.taskInfo().taskId());
+    if (lost == null) return;
+    long committed = lost.getOrDefault(TaskCounters.COMMITTED_TOKENS, 0L);
+    long tokens = lost.getOrDefault(Tally.NEW_TOKENS, 0L) - committed;
+    if (tokens > 0) wasted.merge(cause(end.reason()), tokens, Long::sum);
+  }
+
+  private static String cause(TaskEndReason reason) {
+    if (reason instanceof ExecutorLostFailure) return "executor_lost";
+    if (reason instanceof TaskKilled) return "task_killed";
+    return "task_failed";
+  }
+
+  /**
+   * Tokens that were computed and not committed, by cause: of attempts that failed, as far as their
+   * last heartbeat told.
+   */
+  Map<String, Long> wasted() {
+    return new TreeMap<>(wasted);
+  }
+
+  /** What tasks have computed so far. */
+  Tally now() {
+    Tally sum = Tally.none();
+    for (Map<String, Long> task : tasks.values()) sum.add(new Tally(task));
+    return sum;
   }
 
   private void note(long task, Iterable<AccumulableInfo> values) {
@@ -80,22 +110,21 @@ final class Progress extends SparkListener implements AutoCloseable {
     for (AccumulableInfo value : CollectionConverters.asJava(values)) {
       String name = value.name().isDefined() ? value.name().get() : "";
       if (name.startsWith(TaskCounters.PREFIX) && value.update().isDefined()) {
-        counts.put(name, ((Number) value.update().get()).longValue());
+        counts.put(
+            name.substring(TaskCounters.PREFIX.length()),
+            ((Number) value.update().get()).longValue());
       }
     }
     if (!counts.isEmpty()) tasks.put(task, counts);
   }
 
-  private long sum(String name) {
-    return tasks.values().stream().mapToLong(t -> t.getOrDefault(name, 0L)).sum();
-  }
-
   private synchronized void print() {
-    long rows = Math.min(sum(TaskCounters.ROWS), rowsTotal);
+    Tally now = now();
+    long rows = Math.min(now.get(Tally.ROWS), rowsTotal);
     double seconds = (System.nanoTime() - start) / 1e9;
     if (rows == rowsShown && seconds < 10) return;
     rowsShown = rows;
-    long fresh = sum(TaskCounters.NEW_TOKENS);
+    long fresh = now.get(Tally.NEW_TOKENS);
     String left = "";
     if (rows > 0 && rows < rowsTotal) {
       long eta = Math.round(seconds * (rowsTotal - rows) / rows);

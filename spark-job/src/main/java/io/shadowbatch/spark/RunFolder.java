@@ -1,159 +1,233 @@
 package io.shadowbatch.spark;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import io.shadowbatch.ledger.OutputFiles;
+import io.shadowbatch.ledger.RunLock;
 import io.shadowbatch.spark.JobConfig.OnExisting;
 import io.shadowbatch.spark.JobException.Exit;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.RawLocalFileSystem;
 
 /**
- * The folder {@code _shadowbatch} of an output: what ran, with which configuration, with what
- * result. Readers of the output's Parquet files do not see it.
+ * The folder {@code _shadowbatch} of an output: who owns it, what ran, with which configuration,
+ * with what result. Readers of the output's Parquet files do not see it.
  */
-final class RunFolder {
+final class RunFolder implements AutoCloseable {
+  static final String NAME = "_shadowbatch";
+  private static final String SUCCESS = "_SUCCESS";
 
   private static final ObjectMapper JSON =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
-  private final FileSystem files;
+  private final OutputFiles files;
   private final Path output;
-  private final Path run;
+  private final String runId;
+  private final RunLock lock;
 
-  private RunFolder(FileSystem files, Path output, String runId) {
+  private RunFolder(OutputFiles files, Path output, String runId, RunLock lock) {
     this.files = files;
     this.output = output;
-    this.run = new Path(marker(output), "runs/" + runId);
+    this.runId = runId;
+    this.lock = lock;
   }
 
   private static Path marker(Path output) {
-    return new Path(output, "_shadowbatch");
+    return new Path(output, NAME);
   }
 
-  /** Refuses an output that exists, unless it is a job's and may be overwritten. */
-  static void check(Configuration conf, String output, OnExisting policy) {
+  private static Path described(Path output) {
+    return new Path(marker(output), "output.json");
+  }
+
+  /** The folder of one run's records. */
+  static Path of(Path output, String runId) {
+    return new Path(marker(output), "runs/" + runId);
+  }
+
+  /**
+   * Refuses an output that exists, unless it is a job's and may be continued or overwritten.
+   *
+   * @return what the job that began it wrote of itself; empty if there is none to continue
+   */
+  static Map<String, Object> check(Configuration conf, String output, OnExisting policy) {
     try {
       Path path = new Path(output);
-      check(path.getFileSystem(conf), path, policy);
+      OutputFiles files = OutputFiles.of(conf, path);
+      check(files, path, policy);
+      return policy == OnExisting.RESUME ? described(files, path) : Map.of();
     } catch (IOException | IllegalArgumentException e) {
       throw unwritable(output, e);
     }
   }
 
-  private static void check(FileSystem files, Path output, OnExisting policy) throws IOException {
+  private static Map<String, Object> described(OutputFiles files, Path output) throws IOException {
+    byte[] json = files.read(described(output));
+    return json == null ? Map.of() : JSON.readerForMapOf(Object.class).readValue(json);
+  }
+
+  private static void check(OutputFiles files, Path output, OnExisting policy) throws IOException {
     if (!files.exists(output)) return;
     if (policy == OnExisting.FAIL) {
       throw new JobException(
           Exit.OUTPUT,
-          "--output %s exists; choose another, or set --on-existing overwrite".formatted(output));
+          "--output %s exists; choose another, or set --on-existing resume or overwrite"
+              .formatted(output));
     }
-    if (!files.exists(marker(output))) {
+    boolean empty = policy == OnExisting.RESUME && files.list(output).isEmpty();
+    if (!empty && !files.exists(marker(output))) {
       throw new JobException(
           Exit.OUTPUT,
-          "--output %s exists and no job of ours wrote it (it has no _shadowbatch folder);"
-                  .formatted(output)
+          "--output %s exists and no job of ours wrote it (it has no %s folder);"
+                  .formatted(output, NAME)
               + " delete it yourself or choose another");
     }
   }
 
-  /** Claims an output for a run; what a job wrote there before is deleted if the policy says so. */
-  static RunFolder claim(Configuration conf, String output, OnExisting policy, String runId) {
+  /**
+   * Claims an output for a run: no other run has it, and none that had it can commit any more. What
+   * a job wrote there before stays, or is deleted if the policy says so.
+   *
+   * @param lost told if another run takes the output in spite of this one
+   */
+  static RunFolder claim(
+      Configuration conf, String output, OnExisting policy, String runId, Runnable lost) {
     try {
       Path path = new Path(output);
-      FileSystem files = path.getFileSystem(conf);
+      OutputFiles files = OutputFiles.of(conf, path);
       check(files, path, policy);
-      files.delete(path, true);
-      RunFolder folder = new RunFolder(plain(files), path, runId);
-      folder.mkdirs();
+      files.mkdirs(marker(path));
+      RunLock lock = RunLock.take(files, marker(path), runId, lost);
+      RunFolder folder = new RunFolder(files, path, runId, lock);
+      if (policy == OnExisting.OVERWRITE) folder.empty();
+      folder.fence();
+      files.mkdirs(Commits.staging(path, runId));
+      files.mkdirs(of(path, runId));
       return folder;
+    } catch (RunLock.HeldException e) {
+      throw new JobException(
+          Exit.OUTPUT,
+          "--output %s: another run writes it (%s); wait for its end, or stop it"
+              .formatted(output, e.getMessage()),
+          e);
     } catch (IOException | IllegalArgumentException e) {
       throw unwritable(output, e);
     }
   }
 
-  /** Without Hadoop's checksum files beside ours on a local disk. */
-  private static FileSystem plain(FileSystem files) {
-    return files instanceof LocalFileSystem local ? local.getRaw() : files;
-  }
-
-  private void mkdirs() throws IOException {
-    if (files instanceof RawLocalFileSystem local) {
-      // Hadoop would start a process (chmod) for each folder and file, which takes milliseconds.
-      Files.createDirectories(local.pathToFile(run).toPath());
-    } else {
-      files.mkdirs(run);
+  private void empty() throws IOException {
+    for (FileStatus file : files.list(output)) {
+      if (!file.getPath().getName().equals(NAME)) files.delete(file.getPath());
+    }
+    for (String name : new String[] {"manifest.json", "output.json", "runs"}) {
+      files.delete(new Path(marker(output), name));
     }
   }
 
-  private OutputStream create(Path file) throws IOException {
-    return files instanceof RawLocalFileSystem local
-        ? Files.newOutputStream(local.pathToFile(file).toPath())
-        : files.create(file, true);
+  /** Executors of runs that were killed may still live for a while. */
+  private void fence() throws IOException {
+    for (FileStatus run : files.list(Commits.staging(output, runId).getParent())) {
+      files.takeAway(run.getPath());
+    }
   }
 
-  private static JobException unwritable(String output, Exception e) {
+  private static JobException unwritable(Object target, Exception e) {
     return new JobException(
-        Exit.OUTPUT, "--output " + output + ": cannot be written: " + Failures.firstLine(e), e);
+        Exit.OUTPUT, "--output " + target + ": cannot be written: " + Failures.firstLine(e), e);
+  }
+
+  /** Content of a record of the output, as {@link #describe} wrote it; empty if there is none. */
+  Map<String, Object> described() {
+    try {
+      return described(files, output);
+    } catch (IOException e) {
+      throw unwritable(described(output), e);
+    }
+  }
+
+  /** Writes what the output is: what all its runs have in common. */
+  void describe(Map<String, Object> content) {
+    write(described(output), content);
   }
 
   /** Writes one of the run's records. */
   void write(String name, Map<String, Object> content) {
-    write(new Path(run, name), content);
+    write(new Path(of(output, runId), name), content);
   }
 
-  /** Writes the record of the whole output; the last thing that a finished run does. */
-  void writeManifest(Map<String, Object> content) {
-    write(new Path(marker(output), "manifest.json"), content);
+  /** Tells the run's tasks to commit what they have and to end. */
+  void stop(String reason) {
+    write(StopSignal.FILE, Map.of("reason", reason));
   }
 
-  private void write(Path target, Map<String, Object> content) {
-    Path temporary = new Path(target.getParent(), "." + target.getName() + ".tmp");
+  /** Rows will be added: readers must not take the output for whole. */
+  void open() {
     try {
-      try (OutputStream out = create(temporary)) {
-        out.write(text(content).getBytes(StandardCharsets.UTF_8));
-      }
-      files.delete(target, false);
-      if (!files.rename(temporary, target)) throw new IOException("rename failed");
+      files.delete(new Path(output, SUCCESS));
     } catch (IOException e) {
-      throw new JobException(
-          Exit.OUTPUT, target + ": cannot be written: " + Failures.firstLine(e), e);
+      throw unwritable(output, e);
     }
   }
 
-  private static String text(Map<String, Object> content) throws JsonProcessingException {
-    return JSON.writeValueAsString(content) + "\n";
+  /** Writes the record of the whole output, and the mark that it is whole. */
+  void finish(Map<String, Object> manifest) {
+    write(new Path(marker(output), "manifest.json"), manifest);
+    try {
+      files.replace(new Path(output, SUCCESS), new byte[0]);
+    } catch (IOException e) {
+      throw unwritable(output, e);
+    }
   }
 
-  /** Rows in the output's files; -1 if they are too many to look into. */
-  long rows(Configuration conf) {
-    List<String> paths =
-        parts().keySet().stream().map(p -> new Path(output, p).toString()).toList();
-    return RowCount.footers(paths, conf);
+  private void write(Path target, Map<String, Object> content) {
+    try {
+      String text = JSON.writeValueAsString(content) + "\n";
+      files.replace(target, text.getBytes(StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw unwritable(target, e);
+    }
   }
 
-  /** Files of the output with their lengths. */
+  /** Data files of the output with their lengths. */
   Map<String, Long> parts() {
     Map<String, Long> parts = new TreeMap<>();
     try {
-      for (var file : files.listStatus(output)) {
+      for (FileStatus file : files.list(output)) {
         String name = file.getPath().getName();
         if (file.isFile() && name.startsWith("part-")) parts.put(name, file.getLen());
       }
     } catch (IOException e) {
-      throw new JobException(
-          Exit.OUTPUT, output + ": cannot be listed: " + Failures.firstLine(e), e);
+      throw unwritable(output, e);
     }
     return parts;
+  }
+
+  /** The runs that wrote to the output, oldest first. */
+  List<String> runs() {
+    try {
+      return files.list(of(output, runId).getParent()).stream()
+          .map(run -> run.getPath().getName())
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw unwritable(output, e);
+    }
+  }
+
+  /** Gives the output back; nothing of this run can be committed any more. */
+  @Override
+  public void close() {
+    try {
+      files.takeAway(Commits.staging(output, runId));
+      lock.close();
+    } catch (IOException e) {
+      throw unwritable(output, e);
+    }
   }
 }

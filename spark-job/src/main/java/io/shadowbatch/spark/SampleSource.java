@@ -26,6 +26,13 @@ record SampleSource(long rows, DoubleFunction<Dataset<Row>> share) {
     return new SampleSource(0, share -> prepared);
   }
 
+  /** Of prepared rows: those of a share of the requests. */
+  static Dataset<Row> requests(Dataset<Row> prepared, double share) {
+    if (share >= 1) return prepared;
+    Column place = pmod(xxhash64(prepared.col(PreparedRows.REQUEST_KEY)), lit(PARTS));
+    return prepared.where(place.lt(lit(Math.round(share * PARTS))));
+  }
+
   /**
    * Of a table as {@link PromptTable} has it: the rows of a share of all values that prompts are
    * made of, so that equal requests are in it or left out together.

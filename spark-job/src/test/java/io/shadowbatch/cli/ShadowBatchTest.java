@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -63,8 +64,15 @@ class ShadowBatchTest {
     assertThat(err.toString(StandardCharsets.UTF_8)).contains("20 (15 ok, 5 errors)");
     var line = new ObjectMapper().readTree(out.toString(StandardCharsets.UTF_8));
     assertThat(line.get("rows").asInt()).isEqualTo(20);
-    assertThat(execute(run)).isEqualTo(7);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("--on-existing overwrite");
+    assertThat(execute(run)).isZero();
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("20 of 20 rows are in the output");
+    run[12] = "0.1";
+    assertThat(execute(run)).as("errors of earlier runs count").isEqualTo(5);
+    String[] fail = Arrays.copyOf(run, run.length + 2);
+    fail[run.length] = "--on-existing";
+    fail[run.length + 1] = "fail";
+    assertThat(execute(fail)).isEqualTo(7);
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("set --on-existing resume");
     run[10] = folder + "/b";
     run[12] = "0.1";
     assertThat(execute(run)).isEqualTo(5);

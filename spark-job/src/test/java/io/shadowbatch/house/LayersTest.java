@@ -25,7 +25,10 @@ class LayersTest {
           Map.entry("cli", Set.of("spark", "plan", "engine", "bench", "eval", "kernels")),
           Map.entry(
               "spark",
-              Set.of("plan", "engine", "model", "kv", "kernels", "tokens", "weights", "request")),
+              Set.of(
+                  "ledger", "plan", "engine", "model", "kv", "kernels", "tokens", "weights",
+                  "request")),
+          Map.entry("ledger", Set.of()),
           Map.entry("plan", Set.of("request")),
           Map.entry(
               "bench",
@@ -67,9 +70,9 @@ class LayersTest {
   /** Foreign packages and the only packages of ours that may use them. */
   private static final Map<String, Set<String>> ONLY_IN =
       Map.of(
-          "org.apache.spark", Set.of("spark"),
-          "org.apache.hadoop", Set.of("spark"),
-          "scala", Set.of("spark"),
+          "org.apache.spark", Set.of("spark", "ledger"),
+          "org.apache.hadoop", Set.of("spark", "ledger"),
+          "scala", Set.of("spark", "ledger"),
           "picocli", Set.of("cli"),
           "ai.djl", Set.of("tokens"),
           "org.ejml", Set.of("kv"),

@@ -82,8 +82,11 @@ class TidyTest {
       String path = Sources.shown(file);
       if (NAME.matcher(file.getFileName().toString()).matches()) wrong.add(path);
       if (!path.contains("src/main")) continue;
+      String before = "";
       for (String line : Sources.lines(file)) {
-        if (GETTER.matcher(line).find()) wrong.add(path + ": " + line.strip());
+        boolean ours = !before.contains("@Override"); // libraries have names of their own
+        before = line;
+        if (ours && GETTER.matcher(line).find()) wrong.add(path + ": " + line.strip());
         if (FLAG.matcher(line).find()) wrong.add(path + ": " + line.strip());
       }
     }

@@ -2,8 +2,6 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.plan.PrefixSignature;
 import io.shadowbatch.request.ErrorCode;
-import io.shadowbatch.request.FinishReason;
-import io.shadowbatch.request.KvMode;
 import io.shadowbatch.spark.InferenceTask.RawPrompts;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.JobConfig.PrefixPlan;
@@ -14,11 +12,11 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.EnumMap;
 import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.util.CollectionAccumulator;
@@ -42,18 +40,7 @@ final class PartitionRuns {
   final TaskCounters counters = counters();
 
   private static TaskCounters counters() {
-    LongAccumulator[] a = new LongAccumulator[6];
-    for (int i = 0; i < a.length; i++) a[i] = new LongAccumulator();
-    Map<ErrorCode, LongAccumulator> errors = new EnumMap<>(ErrorCode.class);
-    for (ErrorCode code : ErrorCode.values()) errors.put(code, new LongAccumulator());
-    Map<FinishReason, LongAccumulator> finishes = new EnumMap<>(FinishReason.class);
-    for (FinishReason reason : FinishReason.values()) {
-      finishes.put(reason, new LongAccumulator());
-    }
-    Map<KvMode, LongAccumulator> modes = new EnumMap<>(KvMode.class);
-    for (KvMode mode : KvMode.values()) modes.put(mode, new LongAccumulator());
-    return new TaskCounters(
-        a[0], a[1], a[2], a[3], a[4], a[5], new CollectionAccumulator<>(), errors, finishes, modes);
+    return TaskCounters.of(name -> new LongAccumulator(), new CollectionAccumulator<>());
   }
 
   /** A row that asks for something; its kept column is made of its id. */
@@ -89,7 +76,13 @@ final class PartitionRuns {
   }
 
   InferenceRows partition(CompletionSource source, Dedup dedup, int attempt) {
-    return new InferenceRows(source, settings(dedup), counters, attempt);
+    return partition(source, dedup, attempt, key -> false);
+  }
+
+  /** The same, of which some rows are done. */
+  InferenceRows partition(
+      CompletionSource source, Dedup dedup, int attempt, Predicate<String> done) {
+    return new InferenceRows(source, settings(dedup), counters, attempt, done);
   }
 
   private InferenceTask.Settings settings(Dedup dedup) {
@@ -101,13 +94,13 @@ final class PartitionRuns {
   /** What the rows of a partition give. */
   List<Row> run(Iterator<Row> rows, CompletionSource source, Dedup dedup) {
     List<Row> out = new ArrayList<>();
-    partition(source, dedup, 0).run(rows, () -> false).forEachRemaining(out::add);
+    partition(source, dedup, 0).run(rows, () -> false).forEachRemaining(r -> out.add(r.row()));
     return out;
   }
 
   static boolean copied(Row output) {
     Row meta = meta(output);
-    return meta.getBoolean(meta.size() - 1);
+    return meta.getBoolean(11);
   }
 
   static Row meta(Row output) {

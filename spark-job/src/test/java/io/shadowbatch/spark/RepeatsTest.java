@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.shadowbatch.plan.CollidingSignatures;
+import io.shadowbatch.spark.InferenceRows.Finished;
 import io.shadowbatch.spark.JobConfig.Dedup;
 import io.shadowbatch.spark.PreparedRows.Prepared;
 import java.util.ArrayList;
@@ -144,7 +145,7 @@ class RepeatsTest {
           }
         };
     FakeModel model = inOrder();
-    Iterator<Row> out = runs.partition(model, Dedup.AUTO, 0).run(rows, () -> false);
+    Iterator<Finished> out = runs.partition(model, Dedup.AUTO, 0).run(rows, () -> false);
     int written = 0;
     int held = 0;
     for (; out.hasNext(); written++) {
@@ -155,9 +156,9 @@ class RepeatsTest {
     assertThat(model.asked).isEqualTo(2);
     // What waits, what the planner holds, and what is ready.
     assertThat(held).isLessThanOrEqualTo(Repeats.WAITING_MAX + 1024 + 256 + 2);
-    assertThat(runs.counters.copiedRows().sum()).isEqualTo(2 * (count - 1));
-    assertThat(runs.counters.copiedTokens().sum()).isEqualTo(4 * (count - 1));
-    assertThat(runs.counters.rows().sum()).isEqualTo(2 * count);
+    assertThat(runs.counters.sum().get(Tally.COPIED_ROWS)).isEqualTo(2 * (count - 1));
+    assertThat(runs.counters.sum().get(Tally.COPIED_TOKENS)).isEqualTo(4 * (count - 1));
+    assertThat(runs.counters.sum().get(Tally.ROWS)).isEqualTo(2 * count);
   }
 
   /** Goal: rows that fail at once stream as well, however many there are. */
@@ -174,7 +175,7 @@ class RepeatsTest {
                   return broken;
                 })
             .iterator();
-    Iterator<Row> out = runs.partition(inOrder(), Dedup.AUTO, 0).run(rows, () -> false);
+    Iterator<Finished> out = runs.partition(inOrder(), Dedup.AUTO, 0).run(rows, () -> false);
     for (int written = 0; written < count; written++) {
       assertThat(out.hasNext()).isTrue();
       assertThat(read[0] - written).isLessThanOrEqualTo(1024);
@@ -309,9 +310,11 @@ class RepeatsTest {
       Set<String> written = new TreeSet<>();
       int end = random.nextInt(rows.size() + 1);
       try {
-        Iterator<Row> out = first.run(rows.iterator(), () -> false);
+        Iterator<Finished> out = first.run(rows.iterator(), () -> false);
         for (int i = 0; i < end && out.hasNext(); i++) {
-          assertThat(written.add(PartitionRuns.answer(out.next()))).as("seed %d", seed).isTrue();
+          assertThat(written.add(PartitionRuns.answer(out.next().row())))
+              .as("seed %d", seed)
+              .isTrue();
         }
       } catch (IllegalStateException e) {
         assertThat(e).hasMessage("the engine failed");
@@ -319,7 +322,7 @@ class RepeatsTest {
       first.abandon();
       List<Row> again = new ArrayList<>();
       InferenceRows second = runs.partition(model(random), Dedup.AUTO, 1);
-      second.run(rows.iterator(), () -> false).forEachRemaining(again::add);
+      second.run(rows.iterator(), () -> false).forEachRemaining(r -> again.add(r.row()));
       assertThat(withoutAttempts(answers(again)))
           .as("seed %d", seed)
           .isEqualTo(withoutAttempts(expected));

@@ -78,10 +78,14 @@ class SettingsTest {
     assertUsage(() -> Settings.merge(Map.of(), Map.of(), folder.resolve("none.yaml")), "none.yaml");
   }
 
-  /** Goal: what this version cannot do is refused with what to do instead. */
+  /** Goal: wrong values are refused with what is right. */
   @Test
-  void refusesWhatDoesNotWorkYet() {
-    assertExit(Exit.USAGE, "on-existing=resume", "overwrite");
+  void refusesWhatMakesNoSense() {
+    assertExit(Exit.USAGE, "on-existing=append", "resume");
+    assertExit(Exit.USAGE, "chunk-rows=0", "1 or more");
+    assertExit(Exit.USAGE, "chunk-minutes=0", "more than 0");
+    assertExit(Exit.USAGE, "deadline=tomorrow", "1h30m");
+    assertExit(Exit.USAGE, "cost-budget=3", "--cost-budget");
     assertExit(Exit.USAGE, "temperature=-1", "temperature");
     assertExit(Exit.USAGE, "top-p=0", "top_p");
     assertExit(Exit.USAGE, "n=0", "n: expected 1..");

@@ -193,7 +193,7 @@ class ShadowBatchJobTest {
         .as("after the first prompts, bytes tell tokens")
         .isBetween(promptTokens / 2, 2 * promptTokens);
     assertThat(predicted.get("completion_tokens").asLong())
-        .isGreaterThanOrEqualTo(summary.completionTokens() - summary.copied().tokens());
+        .isGreaterThanOrEqualTo(summary.completionTokens() - summary.copiedTokens());
     assertThat(predicted.get("engine_seconds").asDouble()).isPositive();
     assertThat(actual.get("engine_seconds").asDouble()).isPositive();
     assertThat(predicted.get("kv_bytes_peak").asLong()).isPositive();
