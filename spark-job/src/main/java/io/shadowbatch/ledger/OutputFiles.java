@@ -147,9 +147,14 @@ public final class OutputFiles {
     }
   }
 
+  /** A file's bytes. */
+  public InputStream open(Path file) throws IOException {
+    return local != null ? Files.newInputStream(nio(file)) : files.open(file);
+  }
+
   /** Content of a small file; null if it is not there. */
   public byte[] read(Path file) throws IOException {
-    try (InputStream in = local != null ? Files.newInputStream(nio(file)) : files.open(file)) {
+    try (InputStream in = open(file)) {
       return in.readAllBytes();
     } catch (NoSuchFileException | FileNotFoundException e) {
       return null;

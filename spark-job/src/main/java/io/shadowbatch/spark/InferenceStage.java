@@ -1,13 +1,9 @@
 package io.shadowbatch.spark;
 
 import io.shadowbatch.ledger.ChunkFormat;
-import io.shadowbatch.ledger.ChunkLog;
 import io.shadowbatch.ledger.StoreSettings;
-import io.shadowbatch.spark.JobException.Exit;
 import java.io.PrintStream;
-import java.util.List;
 import java.util.Map;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
 import org.apache.spark.sql.Dataset;
@@ -59,7 +55,6 @@ final class InferenceStage {
       }
       Map<String, Long> wasted = Map.of();
       if (plan.rows() > 0 && watch.stop() == null) wasted = infer(folder, plan);
-      check(folder);
       if (folder.parts().isEmpty()) writeNothing(plan);
       Forecast.Limits limits = Forecast.Limits.of(plan);
       return RunSummary.of(counters, limits, runId, config.output().path(), begin)
@@ -108,23 +103,6 @@ final class InferenceStage {
         StoreSettings.of(spark.sparkContext()),
         output.chunkRows(),
         output.chunkSeconds());
-  }
-
-  /** What the tasks counted must be what their files hold. */
-  private void check(RunFolder folder) {
-    Configuration conf = spark.sparkContext().hadoopConfiguration();
-    List<String> files =
-        folder.parts().keySet().stream()
-            .filter(name -> ChunkLog.isOfRun(name, runId))
-            .map(name -> new Path(config.output().path(), name).toString())
-            .toList();
-    long written = RowCount.footers(files, conf);
-    long counted = counters.sum().get(Tally.ROWS);
-    if (written < 0 || written == counted) return;
-    throw new JobException(
-        Exit.UNEXPECTED,
-        "--output %s: its files hold %d rows, the tasks that wrote them counted %d"
-            .formatted(config.output().path(), written, counted));
   }
 
   /** Readers need the columns even where there are no rows. */

@@ -62,12 +62,18 @@ final class RunRecords {
 
   /** Writes the records of a run that ended; if no row is left, the output is whole. */
   static RunSummary finished(
+      SparkSession spark,
       RunFolder folder,
       JobConfig config,
       JobPlan plan,
       RunSummary summary,
       Map<String, Object> begun) {
     RunWatch.Stop stop = summary.stop();
+    Inventory files = null;
+    if (stop == null) {
+      long rows = summary.rows() + summary.before().rows();
+      files = Inventory.of(spark, summary.output(), folder.parts()).holding(rows, summary.output());
+    }
     boolean withinBudget = summary.errorRate() <= config.output().errorRateMax();
     int code = withinBudget ? 0 : Exit.ERROR_BUDGET.code();
     Map<String, Object> status = with(begun, "state", stop == null ? "finished" : "stopped");
@@ -76,11 +82,12 @@ final class RunRecords {
     folder.write("metrics.json", summary.described());
     folder.write("forecast.json", summary.forecast().described());
     folder.write("status.json", status);
-    if (stop == null) folder.finish(manifest(folder, plan, summary));
+    if (stop == null) folder.finish(manifest(folder, plan, summary, files));
     return summary;
   }
 
-  private static Map<String, Object> manifest(RunFolder folder, JobPlan plan, RunSummary summary) {
+  private static Map<String, Object> manifest(
+      RunFolder folder, JobPlan plan, RunSummary summary, Inventory files) {
     Map<String, Object> manifest = new LinkedHashMap<>();
     manifest.put("schema_version", CompletionTable.SCHEMA_VERSION);
     manifest.put("engine", ShadowBatchJob.ENGINE);
@@ -91,7 +98,7 @@ final class RunRecords {
     manifest.putAll(summary.read());
     manifest.putAll(KvReport.notes(plan.engine().kv(), summary.forecast().fellBack()));
     manifest.putAll(FieldPlan.described(plan.table()));
-    manifest.put("files", folder.parts());
+    manifest.put("files", files.described());
     return manifest;
   }
 }

@@ -115,7 +115,7 @@ public final class ShadowBatchJob {
       if (asked.get() != null) running.stop(asked.get());
       RunSummary summary =
           new InferenceStage(spark, config, opener, log, runId, running).run(folder, plan, begin);
-      return RunRecords.finished(folder, config, plan, summary, status);
+      return RunRecords.finished(spark, folder, config, plan, summary, status);
     } catch (Exception e) { // Spark throws checked exceptions without saying so
       JobException known = stoppedOr(known(e));
       Map<String, Object> failed = RunRecords.with(status, "state", "failed");
