@@ -12,14 +12,33 @@ import org.apache.spark.sql.Row;
  * How the tasks of a run commit.
  *
  * @param output folder of the completions
+ * @param series of chunks within the run
  * @param rows of a chunk, samples counted
  * @param seconds that a finished row waits at most, about
  */
 record Commits(
-    String output, String runId, ChunkFormat format, StoreSettings store, int rows, double seconds)
+    String output,
+    String runId,
+    Series series,
+    ChunkFormat format,
+    StoreSettings store,
+    int rows,
+    double seconds)
     implements Serializable {
 
   private static final long serialVersionUID = 1L;
+
+  /** Stages of a run, each with chunks of its own for each partition. */
+  enum Series {
+    COMPUTED(""),
+    COPIED("r");
+
+    private final String suffix;
+
+    Series(String suffix) {
+      this.suffix = suffix;
+    }
+  }
 
   /** What a row takes in memory besides its texts. */
   private static final int ROW_BYTES = 1024;
@@ -33,7 +52,8 @@ record Commits(
   ChunkLog log(OutputFiles files, int partition) {
     Path folder = new Path(output);
     Path staging = staging(folder, runId);
-    return new ChunkLog(files, folder, staging, runId, partition, format.extension());
+    return new ChunkLog(
+        files, folder, staging, runId + series.suffix, partition, format.extension());
   }
 
   /** About what an output row holds in memory. */

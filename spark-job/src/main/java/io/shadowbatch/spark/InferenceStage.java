@@ -41,11 +41,12 @@ final class InferenceStage {
     this.counters = TaskCounters.register(spark.sparkContext());
   }
 
-  /** Computes what is left; the summary describes the committed chunks, or the run fails. */
+  /** Writes what the output lacks; the summary describes the committed chunks. */
   RunSummary run(RunFolder folder, JobPlan whole, long begin) {
     boolean begun = !folder.parts().isEmpty();
     try (Remaining left = begun ? Remaining.of(spark, whole, config.output().path()) : null) {
-      JobPlan plan = begun ? whole.of(left, spark.sparkContext(), config) : whole;
+      SparkContext context = spark.sparkContext();
+      JobPlan plan = begun ? whole.of(left.rows(), left.size(), context, config) : whole;
       RunSummary.Before before =
           begun ? new RunSummary.Before(left.written(), left.errors()) : RunSummary.Before.NOTHING;
       if (begun) {
@@ -53,8 +54,7 @@ final class InferenceStage {
             "[shadowbatch] %,d of %,d rows are in the output, %,d are left%n",
             left.committed(), whole.rows(), left.size());
       }
-      Map<String, Long> wasted = Map.of();
-      if (plan.rows() > 0 && watch.stop() == null) wasted = infer(folder, plan);
+      Map<String, Long> wasted = reuseAndInfer(folder, plan);
       if (folder.parts().isEmpty()) writeNothing(plan);
       Forecast.Limits limits = Forecast.Limits.of(plan);
       return RunSummary.of(counters, limits, runId, config.output().path(), begin)
@@ -62,19 +62,38 @@ final class InferenceStage {
     }
   }
 
-  private Map<String, Long> infer(RunFolder folder, JobPlan plan) {
+  private Map<String, Long> reuseAndInfer(RunFolder folder, JobPlan plan) {
+    if (config.output().reuse().isEmpty()) return infer(folder, plan);
+    try (Reuse found = Reuse.of(spark, plan, config.output().reuse())) {
+      log.printf(
+          "[shadowbatch] %,d of %,d rows have answers in other outputs%n",
+          plan.rows() - found.left(), plan.rows());
+      if (found.left() < plan.rows()) {
+        folder.open();
+        Commits commits = commits(plan, Commits.Series.COPIED);
+        found.copied().foreachPartition(new Reuse.Copy(settings(plan), commits, counters));
+      }
+      return infer(folder, plan.of(found.rest(), found.left(), spark.sparkContext(), config));
+    }
+  }
+
+  private InferenceTask.Settings settings(JobPlan plan) {
     InferenceTask.RawPrompts raw =
         plan.prepare().chat() ? InferenceTask.RawPrompts.RENDERED : InferenceTask.RawPrompts.RAW;
-    InferenceTask.Settings task =
-        new InferenceTask.Settings(
-            runId,
-            ShadowBatchJob.ENGINE,
-            plan.model(),
-            plan.engine(),
-            config.rows(),
-            plan.sharing(),
-            plan.table().kept().size(),
-            raw);
+    return new InferenceTask.Settings(
+        runId,
+        ShadowBatchJob.ENGINE,
+        plan.model(),
+        plan.engine(),
+        config.rows(),
+        plan.sharing(),
+        plan.table().kept().size(),
+        raw);
+  }
+
+  private Map<String, Long> infer(RunFolder folder, JobPlan plan) {
+    if (plan.rows() == 0 || watch.stop() != null) return Map.of();
+    Commits commits = commits(plan, Commits.Series.COMPUTED);
     Dataset<Row> ordered = plan.ordered();
     folder.open();
     SparkContext context = spark.sparkContext();
@@ -85,7 +104,7 @@ final class InferenceStage {
       progress.announce(plan.partitions());
       watch.follow(progress);
       spark.conf().set(ADAPTIVE, "false");
-      ordered.foreachPartition(new InferenceTask(opener, task, commits(plan), counters));
+      ordered.foreachPartition(new InferenceTask(opener, settings(plan), commits, counters));
       return progress.wasted();
     } finally {
       spark.conf().set(ADAPTIVE, adaptive);
@@ -93,12 +112,13 @@ final class InferenceStage {
     }
   }
 
-  private Commits commits(JobPlan plan) {
+  private Commits commits(JobPlan plan, Commits.Series series) {
     StructType schema = CompletionTable.schema(plan.table().kept());
     JobConfig.Output output = config.output();
     return new Commits(
         new Path(output.path()).toString(),
         runId,
+        series,
         ChunkFormat.of(spark, schema),
         StoreSettings.of(spark.sparkContext()),
         output.chunkRows(),
@@ -108,6 +128,6 @@ final class InferenceStage {
   /** Readers need the columns even where there are no rows. */
   private void writeNothing(JobPlan plan) {
     if (watch.stop() != null) return;
-    ChunkWriter.open(commits(plan), 0, counters).commitEmpty();
+    ChunkWriter.open(commits(plan, Commits.Series.COMPUTED), 0, counters).commitEmpty();
   }
 }

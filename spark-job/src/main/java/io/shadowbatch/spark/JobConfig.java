@@ -65,12 +65,14 @@ public record JobConfig(
   /**
    * Where completions are written.
    *
+   * @param reuse other outputs whose answers may be copied
    * @param chunkRows most rows that are committed together
    * @param chunkSeconds after which fewer are
    */
   public record Output(
       String path,
       OnExisting onExisting,
+      List<String> reuse,
       int chunkRows,
       double chunkSeconds,
       double errorRateMax,
@@ -242,6 +244,7 @@ public record JobConfig(
     return new Output(
         s.text(JobOptions.OUTPUT),
         OnExisting.valueOf(upper(s, JobOptions.ON_EXISTING)),
+        s.texts(JobOptions.REUSE),
         rows,
         60 * minutes,
         rate,

@@ -176,6 +176,8 @@ public final class JobOptions {
           "resume|fail|overwrite",
           "resume",
           "output exists; resume: compute what it lacks; overwrite only deletes a job's output");
+  static final JobOption REUSE =
+      of("reuse", "output", TEXTS, null, "output of another job whose equal answers are copied");
   static final JobOption CHUNK_ROWS =
       of("chunk-rows", "output", WHOLE, "1024", "most rows that a task computes between commits");
   static final JobOption CHUNK_MINUTES =
@@ -295,6 +297,7 @@ public final class JobOptions {
           PLANNER,
           DEDUP,
           ON_EXISTING,
+          REUSE,
           CHUNK_ROWS,
           CHUNK_MINUTES,
           MAX_ERROR_RATE,

@@ -70,22 +70,21 @@ record JobPlan(
         partitions(context, config, facts.rows()));
   }
 
-  /** The same for what is left of the rows. */
-  JobPlan of(Remaining left, SparkContext context, JobConfig config) {
-    SampleSource leftSource =
-        new SampleSource(left.size(), share -> SampleSource.requests(left.rows(), share));
+  /** The same for some of the rows, prepared already. */
+  JobPlan of(Dataset<Row> some, long size, SparkContext context, JobConfig config) {
+    SampleSource sample = new SampleSource(size, share -> SampleSource.requests(some, share));
     return new JobPlan(
         model,
         table,
         prepare,
-        left.rows(),
+        some,
         engine,
         sharing,
         planner,
-        leftSource,
+        sample,
         slots,
         engines,
-        partitions(context, config, left.size()));
+        partitions(context, config, size));
   }
 
   /** Rows of the input, or those that are left of it. */

@@ -44,15 +44,15 @@ final class OutputIdentity {
   }
 
   /** Refuses to add rows to an output that was begun with something else. */
-  static void check(String output, Map<String, Object> begun, Map<String, Object> now) {
+  static void check(String which, Map<String, Object> begun, Map<String, Object> now) {
     for (Map.Entry<String, Object> entry : now.entrySet()) {
       Object before = begun.get(entry.getKey());
       if (Objects.equals(String.valueOf(before), String.valueOf(entry.getValue()))) continue;
       throw new JobException(
           Exit.OUTPUT,
-          ("--output %s was begun with %s %s, this command has %s; repeat that command to go on, or"
+          ("%s was begun with %s %s, this command has %s; repeat that command to go on, or"
                   + " choose another output, or set --on-existing overwrite")
-              .formatted(output, entry.getKey(), before, entry.getValue()));
+              .formatted(which, entry.getKey(), before, entry.getValue()));
     }
   }
 }

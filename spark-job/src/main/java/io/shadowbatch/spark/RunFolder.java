@@ -67,7 +67,8 @@ final class RunFolder implements AutoCloseable {
     }
   }
 
-  private static Map<String, Object> described(OutputFiles files, Path output) throws IOException {
+  /** What the job that began an output wrote of itself; empty if none did. */
+  static Map<String, Object> described(OutputFiles files, Path output) throws IOException {
     byte[] json = files.read(described(output));
     return json == null ? Map.of() : JSON.readerForMapOf(Object.class).readValue(json);
   }

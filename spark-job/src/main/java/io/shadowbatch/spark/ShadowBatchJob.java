@@ -83,12 +83,13 @@ public final class ShadowBatchJob {
 
   RunSummary run(JobPlan plan, long begin) {
     String output = config.output().path();
+    Map<String, Object> identity = OutputIdentity.of(plan, config.rows());
+    Reuse.check(spark, config.output().reuse(), identity); // before anything is overwritten
     spark.sparkContext().setJobGroup(runId, "ShadowBatch " + runId, false);
     try (RunFolder folder =
         RunFolder.claim(conf(), output, config.output().onExisting(), runId, this::lost)) {
-      Map<String, Object> identity = OutputIdentity.of(plan, config.rows());
       if (folder.described().isEmpty()) folder.describe(identity);
-      OutputIdentity.check(output, folder.described(), identity);
+      OutputIdentity.check("--output " + output, folder.described(), identity);
       folder.write("config.json", RunRecords.config(spark, settings, config, plan, runId, start));
       log.printf(
           "[shadowbatch] run %s: %s, %s kernels, %d threads an executor%n",

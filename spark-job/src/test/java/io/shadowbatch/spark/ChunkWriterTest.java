@@ -57,7 +57,8 @@ class ChunkWriterTest {
     Files.createDirectories(output.resolve(RunFolder.NAME + "/staging/run"));
     ChunkFormat format = ChunkFormat.of(LocalSpark.spark(), CompletionTable.schema(List.of(KEPT)));
     StoreSettings store = StoreSettings.of(LocalSpark.spark().sparkContext());
-    return new Commits(output.toUri().toString(), "run", format, store, rows, 1e6);
+    return new Commits(
+        output.toUri().toString(), "run", Commits.Series.COMPUTED, format, store, rows, 1e6);
   }
 
   /** Rows of which some are equal in all, some ask for several answers, and some are broken. */

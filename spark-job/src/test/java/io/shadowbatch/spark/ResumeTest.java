@@ -157,12 +157,38 @@ class ResumeTest {
           .hasMessageContaining(option.equals("--max-tokens") ? "sampling options" : option)
           .hasMessageContaining("--on-existing overwrite");
     }
-    assertThatThrownBy(() -> run("keep-cols=request_id")).hasMessageContaining("column");
+    assertThatThrownBy(() -> run("keep-cols=prompt")).hasMessageContaining("begun with columns");
     LocalSpark.spark().sql(ROWS + " limit 50").write().mode("overwrite").parquet(folder + "/in");
     assertThatThrownBy(this::run).hasMessageContaining("does not ask for");
     assertThat(rows()).isEqualTo(before);
     run("on-existing=overwrite", "seed=9");
     assertThat(rows().values().stream().mapToInt(n -> n).sum()).isEqualTo(100);
+  }
+
+  /** Goal: answers of another output are copied where the same is asked, and nothing else is. */
+  @Test
+  void anotherJobsAnswersAreCopied() throws IOException {
+    run("on-existing=fail", "limit=80", "logprobs=1");
+    String first = output.toString();
+    output = folder.resolve("plain");
+    run("logprobs=1");
+    Map<String, Integer> expected = rows();
+    long each = LocalSpark.spark().read().parquet(first).select("request_key").distinct().count();
+    output = folder.resolve("second");
+    ASKED.set(0);
+    RunSummary second = run("reuse=" + first, "dedup=off", "keep-cols=prompt", "logprobs=1");
+    assertThat(rows()).isEqualTo(expected);
+    var copied = LocalSpark.spark().read().parquet(output.toString()).where("meta.copied");
+    assertThat(copied.count()).isEqualTo(second.counts().get(Tally.COPIED_ROWS)).isPositive();
+    assertThat(copied.select("request_key").distinct().count()).isEqualTo(each);
+    assertThat(ASKED.get() + copied.count()).isEqualTo(240);
+    assertThat(copied.where("meta.run_id <> '" + second.runId() + "'").count()).isZero();
+    assertThatThrownBy(() -> run("on-existing=overwrite", "reuse=" + first, "seed=4"))
+        .hasMessageContaining("--reuse")
+        .hasMessageContaining("--seed");
+    assertThatThrownBy(() -> run("reuse=" + folder.resolve("in")))
+        .hasMessageContaining("no output of a job");
+    assertThat(rows()).as("what was refused changed nothing").isEqualTo(expected);
   }
 
   /** Goal: budgets and deadlines stop a run with what it has; the next goes on from there. */
