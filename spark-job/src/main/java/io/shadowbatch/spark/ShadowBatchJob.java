@@ -122,7 +122,11 @@ public final class ShadowBatchJob {
       Map<String, Object> failed = RunRecords.with(status, "state", "failed");
       failed.put("exit_code", known.exit().code());
       failed.put("reason", known.getMessage());
-      folder.write("status.json", failed);
+      try {
+        folder.write("status.json", failed);
+      } catch (JobException unwritten) { // as on a full disk, which is why it failed
+        known.addSuppressed(unwritten);
+      }
       throw known;
     }
   }
