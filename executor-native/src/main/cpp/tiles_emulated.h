@@ -38,7 +38,7 @@ struct EmulatedTiles {
   void multiply(int c, int a, int b) {
     for (int m = 0; m < rows[c]; m++) {
       for (int n = 0; n < columnBytes[c] / 4; n++) {
-        int32_t sum;
+        uint32_t sum;  // wraps, as tiles do
         std::memcpy(&sum, data[c][m] + 4 * n, 4);
         for (int k = 0; k < columnBytes[a]; k++) {
           sum += static_cast<A>(data[a][m][k]) * static_cast<B>(data[b][k / 4][4 * n + k % 4]);

@@ -16,7 +16,10 @@ import java.util.List;
  */
 final class Calibration {
   private static final int FEWEST = 64;
-  private static final int MOST_ON_HOST = 512;
+
+  /** Most tokens of a step that is measured on a CPU. */
+  static final int MOST_ON_HOST = 512;
+
   private static final int MOST_ON_DEVICE = 8192;
   private static final double GAIN = 1.05;
   private static final int ROUNDS = 3;

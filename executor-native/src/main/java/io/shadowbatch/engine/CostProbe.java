@@ -62,7 +62,6 @@ final class CostProbe {
     KvLayout layout = spec.kvLayout(config.codec(spec));
     int prompt = Math.min(PROMPT, spec.contextLength() / 2);
     int later = Math.min(LATER, spec.contextLength() - prompt);
-    RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), prompt + later);
     List<AttentionShape> shapes = new ArrayList<>();
     for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
     int deep = Math.min(DEEP, spec.contextLength() - 1);
@@ -70,8 +69,9 @@ final class CostProbe {
         Math.max(
             (prompt + later) / KvLayout.TILE + 1,
             Math.max(FEW * (deep / KvLayout.TILE + 1), MANY * (SHALLOW / KvLayout.TILE + 1)));
-    try (KvStore store = new FullKvStore(kernels, shapes, rope, pages * layout.pageBytes())) {
-      Decoder decoder = new Decoder(kernels, spec, model.weights(), Math.max(prompt, MANY));
+    try (RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), prompt + later);
+        KvStore store = new FullKvStore(kernels, shapes, rope, pages * layout.pageBytes());
+        Decoder decoder = new Decoder(kernels, spec, model.weights(), Math.max(prompt, MANY))) {
       CostProbe probe = new CostProbe(kernels, spec, decoder, store);
       return StepCosts.through(
           new Probes(

@@ -62,15 +62,16 @@ final class ReadProbe {
         Model model = Model.open(config.model(), kernels, pack)) {
       ModelSpec spec = model.spec();
       KvLayout layout = spec.kvLayout(config.codec(spec));
-      RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), LONG + 2 * OWN);
       List<AttentionShape> shapes = new ArrayList<>();
       for (int i = 0; i < spec.layers(); i++) shapes.add(spec.attention(i, layout));
       long bytes = (LONG / KvLayout.TILE + 4L * ROWS + 8) * layout.pageBytes() * 4;
       ShadowSpec always = config.shadow().from(0);
       HostMemory host = HostMemory.of(bytes);
-      try (KvStore store =
-          new ShadowKvStore(kernels, shapes, rope, always, bytes, host, PrefixAttention.SHARED)) {
-        Decoder decoder = new Decoder(kernels, spec, model.weights(), CHUNK);
+      try (RopeTable rope = RopeTable.of(kernels, spec.rope().frequencies(), LONG + 2 * OWN);
+          KvStore store =
+              new ShadowKvStore(
+                  kernels, shapes, rope, always, bytes, host, PrefixAttention.SHARED);
+          Decoder decoder = new Decoder(kernels, spec, model.weights(), CHUNK)) {
         return new ReadProbe(kernels, spec, decoder, store).measure(always);
       }
     }

@@ -32,6 +32,7 @@ import java.util.function.BiConsumer;
 final class Stepper implements AutoCloseable {
   private final Kernels kernels;
   private final Decoder decoder;
+  private final RopeTable rope;
   private final KvStore store;
   private final Sampler sampler = new Sampler();
   private final HostCopy logitRow;
@@ -44,8 +45,14 @@ final class Stepper implements AutoCloseable {
   private volatile long kvBytesPeak;
 
   private Stepper(
-      Kernels kernels, Decoder decoder, KvStore store, int batchTokens, int vocabulary) {
+      Kernels kernels,
+      Decoder decoder,
+      RopeTable rope,
+      KvStore store,
+      int batchTokens,
+      int vocabulary) {
     this.kernels = kernels;
+    this.rope = rope;
     this.decoder = decoder;
     this.store = store;
     this.logitRow = new HostCopy(kernels);
@@ -67,7 +74,7 @@ final class Stepper implements AutoCloseable {
             ? Calibration.batchTokens(kernels, model.weights().layers().get(0).gateUp())
             : config.batchTokens();
     Decoder decoder = new Decoder(kernels, spec, model.weights(), batchTokens);
-    return new Stepper(kernels, decoder, store, batchTokens, spec.vocabulary());
+    return new Stepper(kernels, decoder, rope, store, batchTokens, spec.vocabulary());
   }
 
   private static KvStore store(
@@ -191,5 +198,7 @@ final class Stepper implements AutoCloseable {
   public void close() {
     logitRow.close();
     store.close();
+    decoder.close();
+    rope.close();
   }
 }

@@ -12,19 +12,19 @@ import io.shadowbatch.tensor.Tensor;
  * @param cos F32 [positions, rotaryDim / 2]
  * @param sin F32 [positions, rotaryDim / 2]
  */
-public record RopeTable(Tensor cos, Tensor sin) {
+public record RopeTable(Tensor cos, Tensor sin) implements AutoCloseable {
 
   /**
    * @param frequencies radians per position, one for each pair of dimensions
    */
   public static RopeTable of(Kernels kernels, double[] frequencies, int positions) {
     int half = frequencies.length;
-    Storage storage = kernels.allocate(8L * positions * half);
+    Storage storage = kernels.allocate(byteSize(half, positions));
     RopeTable table = over(storage, positions, half);
     if (storage.bytes() != null) {
       table.fill(frequencies);
     } else {
-      try (Storage host = kernels.allocateHost(8L * positions * half)) {
+      try (Storage host = kernels.allocateHost(storage.byteSize())) {
         RopeTable filled = over(host, positions, half);
         filled.fill(frequencies);
         kernels.copy(filled.cos, table.cos);
@@ -50,6 +50,11 @@ public record RopeTable(Tensor cos, Tensor sin) {
     }
   }
 
+  /** Bytes of a table. */
+  public static long byteSize(int pairs, int positions) {
+    return 8L * positions * pairs;
+  }
+
   /** Dimensions of a head that turn. */
   public int rotaryDim() {
     return 2 * cos.columns();
@@ -58,5 +63,11 @@ public record RopeTable(Tensor cos, Tensor sin) {
   /** Positions the table covers. */
   public int positions() {
     return cos.rows();
+  }
+
+  /** Frees the memory. */
+  @Override
+  public void close() {
+    cos.storage().close();
   }
 }

@@ -11,7 +11,7 @@ import io.shadowbatch.tensor.Tensor;
  * The forward pass of a decoder-only transformer, the same for every family: what differs is data
  * in {@link ModelSpec}. Allocates nothing after construction. Used by one thread.
  */
-public final class Decoder {
+public final class Decoder implements AutoCloseable {
   private final Kernels kernels;
   private final ModelSpec spec;
   private final DecoderWeights weights;
@@ -104,5 +104,16 @@ public final class Decoder {
     Tensor out = work.logits().rows(0, to - from);
     kernels.matmul(work.lastNormed().rows(from, to), weights.head(), null, out, Store.SET);
     return out;
+  }
+
+  /** Bytes of what a decoder of the integer kernels allocates. */
+  public static long byteSize(ModelSpec spec, int rowsMax) {
+    return Workspace.byteSize(spec, rowsMax);
+  }
+
+  /** Frees the buffers; the weights and kernels are the caller's. */
+  @Override
+  public void close() {
+    work.close();
   }
 }

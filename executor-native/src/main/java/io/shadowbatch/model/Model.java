@@ -44,6 +44,16 @@ public record Model(ModelHeader header, DecoderWeights weights, String fingerpri
     }
   }
 
+  /**
+   * Bytes of the packed file that integer kernels map, from the headers alone: one byte a number,
+   * and 8 for each 32.
+   */
+  public static long packedBytes(Path path) throws IOException {
+    try (ModelSource source = Families.open(path)) {
+      return PackLayout.of(path, source.plan(), PackLayout.NO_FINGERPRINT).fileBytes();
+    }
+  }
+
   /** The spec of a model, from its headers alone. */
   public static ModelSpec spec(Path path) throws IOException {
     return header(path).spec();

@@ -36,6 +36,9 @@ final class PackLayout {
   /** Changes with every change of the packed form or of the canonical weights. */
   static final int VERSION = 1;
 
+  /** In place of a fingerprint where only sizes are asked for. */
+  static final String NO_FINGERPRINT = "00".repeat(32);
+
   private static final int PAGE = 4096;
   private static final byte[] MAGIC = "SHBPACK\n".getBytes(StandardCharsets.US_ASCII);
   private static final int FIXED_BYTES = 8 + 4 + 4 + 32 + 8 + 4;

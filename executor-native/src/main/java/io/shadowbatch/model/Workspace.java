@@ -4,6 +4,7 @@ import io.shadowbatch.kernels.Activations;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Tensor;
+import java.util.List;
 
 /**
  * The buffers between the operations of a forward pass, allocated once for the most rows of a step.
@@ -29,7 +30,8 @@ record Workspace(
     Activations normed,
     Activations heads,
     Activations gated,
-    Activations lastNormed) {
+    Activations lastNormed)
+    implements AutoCloseable {
   /** Logits are large: they are computed for so many rows at a time. */
   private static final int LOGIT_ROWS = 64;
 
@@ -45,6 +47,24 @@ record Workspace(
         activations(kernels, rows, spec.queryHeads() * spec.headDim()),
         activations(kernels, rows, spec.feedForward()),
         activations(kernels, rows, spec.hidden()));
+  }
+
+  /** Bytes of all of them with activations in the integer form. */
+  static long byteSize(ModelSpec spec, int rows) {
+    long floats = 2L * spec.hidden() + 2L * spec.feedForward();
+    floats += 2L * spec.queryWidth() + 2L * spec.kvWidth();
+    long logits = 4L * Math.min(rows, LOGIT_ROWS) * spec.vocabulary();
+    return 4L * rows * floats
+        + logits
+        + 2 * Activations.byteSize(rows, spec.hidden())
+        + Activations.byteSize(rows, spec.queryWidth())
+        + Activations.byteSize(rows, spec.feedForward());
+  }
+
+  @Override
+  public void close() {
+    for (Tensor t : List.of(hidden, qkv, mixed, gateUp, last, logits)) t.storage().close();
+    for (Activations a : List.of(normed, heads, gated, lastNormed)) a.q().storage().close();
   }
 
   private static Tensor floats(Kernels kernels, int rows, int columns) {

@@ -51,7 +51,7 @@ record EngineCosts(ModelCard model, EngineChoice choice)
   /** The costs on this host. */
   static Found here(ModelCard model, EngineChoice choice) {
     try {
-      EngineConfig config = ExecutorEngine.config(model, choice);
+      EngineConfig config = ExecutorEngine.config(model.location(), choice);
       StepCosts steps = DeviceCosts.of(config);
       KvOptions kv = choice.kv();
       if (kv.shadow() == null) return new Found(steps, null);

@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.Engine;
 import io.shadowbatch.engine.EngineConfig;
+import io.shadowbatch.engine.EngineMemory;
 import io.shadowbatch.engine.EngineMetrics;
 import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
@@ -11,10 +12,12 @@ import io.shadowbatch.spark.JobConfig.EngineChoice;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import org.apache.spark.SparkEnv;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,9 +41,11 @@ final class ExecutorEngine implements CompletionSource {
   private final Engine engine;
   private final Tokenizer tokenizer;
   private final EngineCosts.Found costs;
+  private final long bytes;
 
-  private ExecutorEngine(Engine engine, EngineCosts.Found costs) {
+  private ExecutorEngine(Engine engine, EngineCosts.Found costs, long bytes) {
     this.engine = engine;
+    this.bytes = bytes;
     this.costs = costs;
     this.tokenizer = engine.tokenizer();
   }
@@ -62,12 +67,14 @@ final class ExecutorEngine implements CompletionSource {
   }
 
   private static ExecutorEngine open(ModelCard model, EngineChoice choice) {
+    EngineMemory memory = ExecutorMemory.engine(model.location(), choice);
+    requireRoom(memory, choice);
     try {
       // Before the engine takes its memory: the first on a kind of machine measures.
       EngineCosts.Found costs = EngineCosts.here(model, choice);
-      Engine engine = Engine.open(config(model, choice));
+      Engine engine = Engine.open(config(model.location(), choice));
       LOG.info("engine: backend {}, {}", choice.backend(), engine.describe());
-      return new ExecutorEngine(engine, costs);
+      return new ExecutorEngine(engine, costs, memory.total());
     } catch (IOException | TokenizerException | IllegalArgumentException e) {
       throw ModelReader.wrong(model.location(), e);
     } catch (IllegalStateException | UnsatisfiedLinkError e) {
@@ -75,12 +82,20 @@ final class ExecutorEngine implements CompletionSource {
     }
   }
 
+  /** Before anything is measured or opened, which could end the process or its neighbours. */
+  private static void requireRoom(EngineMemory memory, EngineChoice choice) {
+    if (SparkEnv.get() == null) return;
+    long others = OPEN.values().stream().mapToLong(e -> e.bytes).sum();
+    new ExecutorMemory(Runtime.getRuntime().maxMemory(), memory)
+        .requireHere(MachineMemory.read(Path.of("/")), SparkEnv.get().conf(), choice, others);
+  }
+
   /** What an engine of this host is opened with. */
-  static EngineConfig config(ModelCard model, EngineChoice choice) {
+  static EngineConfig config(String location, EngineChoice choice) {
     KvOptions kv = choice.kv();
     EngineConfig config =
         new EngineConfig(
-            ModelFiles.local(model.location()),
+            ModelFiles.local(location),
             choice.backend(),
             choice.threads(),
             kv.deviceBytes(),

@@ -34,7 +34,19 @@ record JobPlan(
 
   /** Of a run. */
   static JobPlan open(SparkSession spark, JobConfig config) {
+    requireContainers(spark.sparkContext(), config);
     return open(spark, config, RootSearch.IF_SPREAD);
+  }
+
+  /** Before the input is read: containers that will be too small are known by their settings. */
+  private static void requireContainers(SparkContext context, JobConfig config) {
+    SparkConf conf = context.getConf();
+    if (!ExecutorMemory.inContainers(conf)) return;
+    EngineChoice wanted = settle(config.engine(), context);
+    EngineChoice engine =
+        wanted.with(wanted.kv().settled(ModelReader.card(config.model(), wanted)));
+    ExecutorMemory.of(conf, ExecutorMemory.engine(config.model(), engine))
+        .requireContainers(conf, engine);
   }
 
   static JobPlan open(SparkSession spark, JobConfig config, RootSearch search) {

@@ -12,7 +12,7 @@ import java.io.Serializable;
  * @param bosText text of the token that begins a prompt, or empty
  * @param eosText text of the token that ends a turn, or empty
  * @param contextTokens most tokens of prompt and completion
- * @param weightBytes of the files, which a CPU maps; on a GPU of 16-bit matrices
+ * @param gpuWeightBytes of 16-bit matrices, as a GPU holds them
  * @param kvBytesPerToken of one token in all layers
  * @param sparseBytesPerToken of these, and of what is kept to choose by, those that stay on the
  *     device for a token of a prompt that is read in part; 0 where none is
@@ -29,7 +29,7 @@ record ModelCard(
     String bosText,
     String eosText,
     int contextTokens,
-    long weightBytes,
+    long gpuWeightBytes,
     long kvBytesPerToken,
     double sparseBytesPerToken,
     int keyWidth,

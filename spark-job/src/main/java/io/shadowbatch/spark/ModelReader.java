@@ -17,9 +17,7 @@ import io.shadowbatch.tokens.TokenizerException;
 import io.shadowbatch.tokens.template.ChatTemplate;
 import io.shadowbatch.tokens.template.TemplateException;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
 
 /** Reads headers and tokenizers of models; never weights. */
 final class ModelReader {
@@ -44,7 +42,7 @@ final class ModelReader {
           text(header, spec.text().bosId()),
           spec.text().eosIds().isEmpty() ? null : text(header, spec.text().eosIds().get(0)),
           context(spec.contextLength(), choice.contextTokens()),
-          Gpus.chosen(choice) ? 2 * spec.matrixNumbers() : bytes(path),
+          2 * spec.matrixNumbers(),
           layout.pageBytes() / KvLayout.TILE,
           sparseBytes(layout, choice.kv(), chunkTokens(choice.kv(), spec)),
           layout.kvHeads() * layout.headDim(),
@@ -111,19 +109,5 @@ final class ModelReader {
 
   private static String name(String location) {
     return location.replaceFirst("/+$", "").replaceFirst(".*/", "");
-  }
-
-  private static long bytes(Path path) throws IOException {
-    if (!Files.isDirectory(path)) return Files.size(path);
-    try (Stream<Path> files = Files.list(path)) {
-      return files
-          .filter(f -> f.toString().endsWith(".safetensors"))
-          .mapToLong(ModelReader::size)
-          .sum();
-    }
-  }
-
-  private static long size(Path file) {
-    return file.toFile().length();
   }
 }

@@ -2,12 +2,12 @@ package io.shadowbatch.spark;
 
 import static org.apache.spark.sql.functions.col;
 
+import io.shadowbatch.engine.EngineMemory;
 import io.shadowbatch.engine.StepCosts;
 import io.shadowbatch.spark.Forecast.Limits;
 import io.shadowbatch.spark.PlanFacts.Fact;
 import io.shadowbatch.tokens.Tokenizer;
 import io.shadowbatch.tokens.TokenizerException;
-import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -19,6 +19,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Function;
+import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
@@ -27,8 +28,6 @@ import org.apache.spark.sql.SparkSession;
  * estimated tokens and reuse, seconds, and whether memory suffices. Computes no completion.
  */
 public final class PlanReport {
-
-  private static final long STAGING_BYTES = 64 << 20;
 
   private static final int SAMPLE_ROWS = 64;
   private static final int SAMPLE_BYTES_MAX = 1 << 18;
@@ -56,6 +55,7 @@ public final class PlanReport {
     KvRule rule = new KvRule(plan.engine().kv().mode(), costs.choice());
     List<Row> parts = PartitionFacts.of(plan, bytesPerToken, rule);
     Map<String, Object> map = described(plan, bytesPerToken, parts, errors(plan));
+    map.putAll(memory(spark.sparkContext().getConf(), plan));
     map.putAll(predicted(plan, costs.steps(), parts));
     map.putAll(KvPlan.described(config, plan, costs.choice(), PlanFacts.total(parts)));
     return map;
@@ -136,7 +136,7 @@ public final class PlanReport {
     map.put("slots", plan.slots());
     map.put("partitions_per_slot", hundredths((double) plan.partitions() / plan.slots()));
     map.put("partition_balance", hundredths(balance(parts, plan.partitions())));
-    map.putAll(memory(plan));
+
     return map;
   }
 
@@ -178,16 +178,14 @@ public final class PlanReport {
     return Math.round(value * 100) / 100.0;
   }
 
-  private static Map<String, Object> memory(JobPlan plan) {
+  private static Map<String, Object> memory(SparkConf conf, JobPlan plan) {
     KvOptions kv = plan.engine().kv();
     long kvBytes = kv.deviceBytes();
     long perSequence = plan.model().kvBytesPerToken() * plan.model().contextTokens();
-    long heap = Runtime.getRuntime().maxMemory();
-    long weights = plan.model().weightBytes();
+    EngineMemory engine = ExecutorMemory.engine(plan.model().location(), plan.engine());
+    ExecutorMemory executor = ExecutorMemory.of(conf, engine);
     boolean onGpu = Gpus.chosen(plan.engine());
-    // Weights pass through the host in pieces on their way to a GPU.
-    long offHeap = onGpu ? kv.hostBytes() + Math.min(weights, STAGING_BYTES) : weights + kv.bytes();
-    long needed = offHeap + heap;
+    long weights = onGpu ? plan.model().gpuWeightBytes() : engine.weights();
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("weight_bytes", weights);
     map.put("kv_bytes", kvBytes);
@@ -195,21 +193,13 @@ public final class PlanReport {
     map.put("kv_bytes_of_a_full_context", perSequence);
     if (kv.hostBytes() > 0) map.put("host_kv_bytes", kv.hostBytes());
     if (onGpu) map.put("gpu_bytes", weights + kvBytes);
-    map.put("executor_bytes_off_heap", offHeap);
-    long host = hostBytes();
-    map.put("driver_host_bytes", host);
-    boolean fits = perSequence <= kvBytes && needed <= host;
-    String why =
-        perSequence > kvBytes ? "a full context needs more --device-memory" : "host too small";
-    map.put("memory_fit", fits ? "yes" : why);
+    map.putAll(executor.described(conf));
+    map.put(
+        "memory_fit",
+        perSequence > kvBytes
+            ? "a full context needs more --device-memory"
+            : executor.fit(conf, plan.engine()));
     return map;
-  }
-
-  private static long hostBytes() {
-    var system = ManagementFactory.getOperatingSystemMXBean();
-    return system instanceof com.sun.management.OperatingSystemMXBean own
-        ? own.getTotalMemorySize()
-        : Long.MAX_VALUE;
   }
 
   /** The same for people. */

@@ -25,6 +25,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Locale;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The kernels in native code, with the bits of {@link io.shadowbatch.kernels.ReferenceKernels} for
@@ -32,6 +33,8 @@ import java.util.Set;
  * which never enter the JVM; calls on one instance are serialised.
  */
 public final class CpuKernels implements Kernels {
+  private static final AtomicLong HELD = new AtomicLong();
+
   private final Isa isa;
   private final int threads;
   private final CpuLowRank lowRank = new CpuLowRank(this::handle);
@@ -82,8 +85,18 @@ public final class CpuKernels implements Kernels {
               .formatted(bytes, Integer.MAX_VALUE));
     }
     long address = Native.allocate(bytes);
-    return new Storage(
-        Native.view(address, bytes), address, bytes, () -> Native.release(address, bytes));
+    HELD.addAndGet(bytes);
+    return new Storage(Native.view(address, bytes), address, bytes, () -> release(address, bytes));
+  }
+
+  private static void release(long address, long bytes) {
+    Native.release(address, bytes);
+    HELD.addAndGet(-bytes);
+  }
+
+  /** Bytes that all instances of this process allocated and nobody closed yet. */
+  public static long heldBytes() {
+    return HELD.get();
   }
 
   @Override
