@@ -32,8 +32,7 @@ class SanitizedKernelsTest {
   @BeforeEach
   void requireBuild() throws Exception {
     boolean there = Files.isDirectory(FOLDER.resolve("native"));
-    if (!there)
-      System.out.println("skipped: no " + FOLDER + ", which -Psanitizers makes");
+    if (!there) System.out.println("skipped: no " + FOLDER + ", which -Psanitizers makes");
     assumeTrue(there, "the library with sanitizers was not built");
     boolean runtime = Files.exists(Path.of(asan()));
     if (!runtime) System.out.println("skipped: g++ has no libasan.so here");

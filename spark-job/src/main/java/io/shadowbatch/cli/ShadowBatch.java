@@ -48,6 +48,7 @@ public final class ShadowBatch {
     top.addSubcommand("run", JobCommand.spec("Computes completions.", this::runJob));
     top.addSubcommand("plan", JobCommand.spec("Says what a run would do.", this::plan));
     top.addSubcommand("validate", JobCommand.spec("Checks model and input.", this::validate));
+    top.addSubcommand("export", ExportCommand.spec(this::export));
     top.addSubcommand("demo", DemoCommand.spec(this::demo));
     top.addSubcommand("bench", BenchCommand.spec(BenchCommand::run));
     top.addSubcommand("eval", EvalCommand.spec(EvalCommand::run));
@@ -87,6 +88,10 @@ public final class ShadowBatch {
 
   private Exit validate(ParseResult options) {
     return new JobCommand(out, err).validate(options);
+  }
+
+  private Exit export(ParseResult options) {
+    return new ExportCommand(out, err).run(options);
   }
 
   private Exit demo(ParseResult options) {

@@ -188,7 +188,7 @@ final class InferenceRows {
       Prepared prepared = asked.prepared();
       Map<String, Object> values = RowParams.parsed(prepared.params());
       params = RowParams.sampling(values, Seeds.ofRow(values, settings.rows(), prepared.key()));
-      int[] all = encode(new String(prepared.prompt(), StandardCharsets.UTF_8));
+      int[] all = encode(new String(prepared.prompt(), StandardCharsets.UTF_8), values);
       record.tokenized(prepared, all.length);
       tokens =
           PromptLengths.fit(
@@ -220,10 +220,10 @@ final class InferenceRows {
       return outcomes;
     }
 
-    private int[] encode(String prompt) {
+    private int[] encode(String prompt, Map<String, Object> values) {
       int[] ids;
       try {
-        boolean raw = settings.raw() == InferenceTask.RawPrompts.RAW;
+        boolean raw = RowParams.raw(values, settings.raw());
         ids = raw ? source.encodeRaw(prompt) : source.encode(prompt);
       } catch (RuntimeException e) {
         throw new RowException(ErrorCode.TOKENIZE_ERROR, "tokenize", Failures.firstLine(e));

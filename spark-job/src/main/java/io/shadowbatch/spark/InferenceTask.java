@@ -30,7 +30,8 @@ record InferenceTask(
    * What all tasks of a run have in common.
    *
    * @param kept columns that pass through
-   * @param raw whether prompts get the tokens that the model's file says to add
+   * @param raw whether prompts get the tokens that the model's file says to add, unless their row
+   *     says otherwise
    */
   record Settings(
       String runId,

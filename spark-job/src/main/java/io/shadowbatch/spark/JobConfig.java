@@ -252,6 +252,7 @@ public record JobConfig(
   }
 
   private static void refuse(Settings s) {
+    OpenAiTable.check(s);
     if (Gpus.BACKEND.equals(s.text(JobOptions.BACKEND))) {
       String codec = s.text(JobOptions.KV_CODEC);
       if (codec.equals("int8")) {

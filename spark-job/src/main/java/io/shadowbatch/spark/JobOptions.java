@@ -117,7 +117,12 @@ public final class JobOptions {
   static final JobOption INPUT =
       of("input", "input", TEXT, null, "path of the prompts, or what the format loads");
   static final JobOption INPUT_FORMAT =
-      of("input-format", "input", TEXT, "parquet", "any Spark source: parquet, json, csv, ..");
+      of(
+          "input-format",
+          "input",
+          TEXT,
+          "parquet",
+          "any Spark source: parquet, json, csv, ..; or openai-batch");
   static final JobOption INPUT_OPTION =
       of("input-option", "input", PAIRS, null, "option of that source, such as header=true");
   static final JobOption ID_COL =
@@ -169,6 +174,13 @@ public final class JobOptions {
       of("template-date", "input", TEXT, null, "clock of chat templates, ISO 8601; else the start");
 
   static final JobOption OUTPUT = of("output", "output", TEXT, null, "folder of the completions");
+  static final JobOption OUTPUT_FORMAT =
+      choice(
+          "output-format",
+          "output",
+          "parquet|openai-batch",
+          "parquet",
+          "openai-batch: OpenAI batch answers too, as JSON lines in _openai of the output");
   static final JobOption ON_EXISTING =
       choice(
           "on-existing",
@@ -296,6 +308,7 @@ public final class JobOptions {
           PREFIX_PLAN,
           PLANNER,
           DEDUP,
+          OUTPUT_FORMAT,
           ON_EXISTING,
           REUSE,
           CHUNK_ROWS,

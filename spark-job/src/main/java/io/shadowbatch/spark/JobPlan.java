@@ -148,6 +148,9 @@ record JobPlan(
       RootSearch search) {
     SparkContext context = spark.sparkContext();
     try {
+      if (table.reader().source() == Source.OPENAI) {
+        OpenAiTable.requireIds(table.rows(), config.input().path());
+      }
       long rows = RowCount.known(table.rows(), config, context.hadoopConfiguration());
       boolean wanted = config.prefixPlan() == PrefixPlan.ON && search != RootSearch.NEVER;
       boolean spread = rows < 0 || partitions(context, config, rows) > 1;

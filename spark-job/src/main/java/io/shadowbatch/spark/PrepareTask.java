@@ -51,15 +51,19 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     };
   }
 
-  /** Whether prompts are rendered by the model's chat template. */
+  /** Whether prompts are rendered by the model's chat template, unless their row says otherwise. */
   boolean chat() {
-    return reader.source() == Source.MESSAGES
-        || (reader.source() == Source.TEMPLATE && model.chatTemplate() != null);
+    return switch (reader.source()) {
+      case PROMPT -> false;
+      case TEMPLATE -> model.chatTemplate() != null;
+      case MESSAGES, OPENAI -> true;
+    };
   }
 
   /** The prompts of one partition, with a renderer of their own. */
   Prompts prompts() {
-    return new Prompts(chat() ? ChatRenderer.open(model, defaults.clock()) : null);
+    boolean rendered = chat() && model.chatTemplate() != null;
+    return new Prompts(rendered ? ChatRenderer.open(model, defaults.clock()) : null);
   }
 
   /** The same signing below a prefix that all prompts share. */
@@ -80,9 +84,10 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
     /** A row's prompt, or null if the row has an error. */
     byte[] of(Row row) {
       try {
-        Map<String, ?> own = reader.params(row);
+        OpenAiRequest line = line(row);
+        Map<String, ?> own = line == null ? reader.params(row) : line.params();
         if (!own.isEmpty()) checked(merged(own));
-        return prompt(row);
+        return prompt(row, line);
       } catch (RowException e) {
         return null;
       }
@@ -94,7 +99,8 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       byte[] prompt = null;
       RowException error = null;
       try {
-        Map<String, ?> own = reader.params(row);
+        OpenAiRequest line = line(row);
+        Map<String, ?> own = line == null ? reader.params(row) : line.params();
         if (own.isEmpty()) {
           params = jobs();
         } else {
@@ -103,7 +109,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
           params = keyed(null, RowParams.samples(merged));
           params = checked(merged);
         }
-        prompt = prompt(row);
+        prompt = prompt(row, line);
       } catch (RowException e) {
         error = e;
       }
@@ -131,9 +137,16 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       return keyed(RowParams.json(merged), samples);
     }
 
-    private byte[] prompt(Row row) {
+    /** What an OpenAI line asks; null for rows of columns. */
+    private OpenAiRequest line(Row row) {
+      return reader.source() == Source.OPENAI ? OpenAiRequest.read(row) : null;
+    }
+
+    private byte[] prompt(Row row, OpenAiRequest line) {
       String text;
-      if (renderer != null) {
+      if (line != null) {
+        text = line.prompt() != null ? line.prompt() : rendered(reader.chat(line, row));
+      } else if (renderer != null) {
         List<Map<String, Object>> chat = reader.chat(row);
         text = renderer.render(chat);
       } else {
@@ -143,6 +156,15 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
         throw new RowException(ErrorCode.EMPTY_PROMPT, "input", "the prompt has no characters");
       }
       return text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    private String rendered(List<Map<String, Object>> chat) {
+      if (renderer != null) return renderer.render(chat);
+      throw new RowException(
+          ErrorCode.TEMPLATE_ERROR,
+          "template",
+          "the model has no chat template; ask %s with a prompt, or take another model"
+              .formatted(OpenAiRequest.COMPLETIONS));
     }
   }
 

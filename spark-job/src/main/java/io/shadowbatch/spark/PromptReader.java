@@ -34,7 +34,8 @@ record PromptReader(
   enum Source {
     PROMPT,
     MESSAGES,
-    TEMPLATE
+    TEMPLATE,
+    OPENAI
   }
 
   /** The same with its fields in another order. */
@@ -73,6 +74,15 @@ record PromptReader(
         source == Source.TEMPLATE
             ? List.of(Messages.message("user", filled(row)))
             : Messages.read(row.get(index(row, MESSAGES)));
+    return withSystem(chat, row);
+  }
+
+  /** The chat of a line, with the job's system message if it has none of its own. */
+  List<Map<String, Object>> chat(OpenAiRequest request, Row row) {
+    return withSystem(Messages.read(request.messages()), row);
+  }
+
+  private List<Map<String, Object>> withSystem(List<Map<String, Object>> chat, Row row) {
     int system = index(row, SYSTEM);
     String text = system >= 0 && !row.isNullAt(system) ? text(row, system, "system") : systemPrompt;
     if (text == null || "system".equals(chat.get(0).get("role"))) return chat;

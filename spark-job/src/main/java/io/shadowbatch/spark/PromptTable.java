@@ -42,8 +42,7 @@ record PromptTable(
   static final String PREFIX = "_shadowbatch_";
 
   static PromptTable open(SparkSession spark, JobConfig config) {
-    Dataset<Row> table = load(spark, config.input());
-    PromptTable prompts = new Columns(table.schema(), config.prompts()).select(table);
+    PromptTable prompts = table(spark, config);
     if (config.limit() == 0) return prompts;
     int limit = (int) Math.min(config.limit(), Integer.MAX_VALUE);
     return new PromptTable(prompts.rows.limit(limit), prompts.reader, prompts.kept, prompts.fields);
@@ -54,10 +53,13 @@ record PromptTable(
     return new PromptTable(rows, reader.with(ordered.fields()), kept, ordered);
   }
 
-  private static Dataset<Row> load(SparkSession spark, JobConfig.Input input) {
+  private static PromptTable table(SparkSession spark, JobConfig config) {
+    JobConfig.Input input = config.input();
+    Dataset<Row> table;
     try {
+      if (input.format().equals(OpenAiTable.FORMAT)) return OpenAiTable.open(spark, config);
       var source = spark.read().format(input.format()).options(input.options());
-      return input.path() == null ? source.load() : source.load(input.path());
+      table = input.path() == null ? source.load() : source.load(input.path());
     } catch (Exception e) { // Spark throws checked exceptions without saying so
       boolean stopped = spark.sparkContext().isStopped();
       throw new JobException(
@@ -65,6 +67,7 @@ record PromptTable(
           "--input %s as %s: %s".formatted(input.path(), input.format(), Failures.firstLine(e)),
           e);
     }
+    return new Columns(table.schema(), config.prompts()).select(table);
   }
 
   /** Finds the columns of one schema. */

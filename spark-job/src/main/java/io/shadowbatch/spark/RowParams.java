@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.SamplingParams;
+import io.shadowbatch.spark.InferenceTask.RawPrompts;
 import io.shadowbatch.spark.JobConfig.UnknownParams;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -41,6 +42,9 @@ final class RowParams {
 
   static final String SEED = "seed";
   private static final String TRUNCATE = "truncate_prompt_tokens";
+
+  /** Whether a prompt gets the tokens that the model's file says to add; raw prompts do. */
+  static final String SPECIAL_TOKENS = "add_special_tokens";
 
   private static final ObjectMapper JSON =
       new ObjectMapper()
@@ -95,7 +99,7 @@ final class RowParams {
         (key, value) -> {
           if (value == null) return;
           String name = ALIASES.getOrDefault(key, key);
-          if (NAMES.containsKey(name) || name.equals(TRUNCATE)) {
+          if (NAMES.containsKey(name) || name.equals(TRUNCATE) || name.equals(SPECIAL_TOKENS)) {
             merged.put(name, typed(name, value));
           } else if (unknown == UnknownParams.ERROR) {
             throw new RowException(
@@ -124,6 +128,7 @@ final class RowParams {
 
   private static Object typed(String name, Object value) {
     if (name.equals(TRUNCATE)) return (int) whole(name, value, 1, Integer.MAX_VALUE);
+    if (name.equals(SPECIAL_TOKENS)) return truth(name, value);
     JobOption option = NAMES.get(name);
     if (option == JobOptions.STOP_TOKEN_IDS) {
       List<Object> ids = new ArrayList<>();
@@ -190,7 +195,8 @@ final class RowParams {
     return text.equals("true");
   }
 
-  private static RowException bad(String name, String expected, Object actual) {
+  /** The error of a parameter's value, of which only the beginning is shown. */
+  static RowException bad(String name, String expected, Object actual) {
     String shown = String.valueOf(actual);
     String cut = shown.length() > 40 ? shown.substring(0, 40) + ".." : shown;
     return new RowException(
@@ -232,6 +238,11 @@ final class RowParams {
   /** Prompt tokens to keep, or 0 for all. */
   static int promptTokensMax(Map<String, Object> params) {
     return (int) params.getOrDefault(TRUNCATE, 0);
+  }
+
+  /** Whether the row's prompt is encoded as a raw one, where the job's are as {@code usual}. */
+  static boolean raw(Map<String, Object> params, RawPrompts usual) {
+    return (boolean) params.getOrDefault(SPECIAL_TOKENS, usual == RawPrompts.RAW);
   }
 
   private static List<String> texts(Object value) {

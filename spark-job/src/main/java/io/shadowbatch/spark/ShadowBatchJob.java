@@ -109,14 +109,19 @@ public final class ShadowBatchJob {
     folder.write("status.json", RunRecords.with(status, "state", "planning"));
     long errorsMax =
         (long) Math.min(Long.MAX_VALUE, config.output().errorRateMax() * completions(plan));
-    try (RunWatch running =
-        new RunWatch(
-            spark.sparkContext(), runId, folder, config.stops(), start, status, errorsMax)) {
-      watch = running;
-      if (asked.get() != null) running.stop(asked.get());
-      RunSummary summary =
-          new InferenceStage(spark, config, opener, log, runId, running).run(folder, plan, begin);
-      return RunRecords.finished(spark, folder, config, plan, summary, status);
+    try {
+      RunSummary summary;
+      try (RunWatch running =
+          new RunWatch(
+              spark.sparkContext(), runId, folder, config.stops(), start, status, errorsMax)) {
+        watch = running;
+        if (asked.get() != null) running.stop(asked.get());
+        InferenceStage stage = new InferenceStage(spark, config, opener, log, runId, running);
+        summary = stage.run(folder, plan, begin);
+      }
+      RunRecords.finished(spark, folder, config, plan, summary, status);
+      if (summary.stop() == null) OpenAiExport.after(spark, settings, log);
+      return summary;
     } catch (Exception e) { // Spark throws checked exceptions without saying so
       JobException known = stoppedOr(known(e));
       Map<String, Object> failed = RunRecords.with(status, "state", "failed");

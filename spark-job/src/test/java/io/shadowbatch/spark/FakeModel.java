@@ -26,7 +26,7 @@ import java.util.function.ToIntFunction;
  * finishes whichever it is told to. Prompts that begin with {@value #FAILS} fail, those that begin
  * with {@value #NO_TOKENS} cannot be tokenised.
  */
-final class FakeModel implements CompletionSource {
+class FakeModel implements CompletionSource {
 
   static final String FAILS = "fail";
   static final String NO_TOKENS = "refuse";
