@@ -17,6 +17,7 @@ import io.shadowbatch.schedule.Scheduler;
 import io.shadowbatch.schedule.Sequence;
 import io.shadowbatch.tokens.Tokenizer;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -56,6 +57,9 @@ public final class Engine implements AutoCloseable {
   private final Thread thread = new Thread(this::loop, "shadowbatch-engine");
   private volatile boolean closed;
   private volatile Throwable failure;
+  private final Duration stall = EngineStalledException.bound();
+  private volatile long turned = System.nanoTime(); // when its thread last began a turn
+  private volatile WastedTokens wasted = WastedTokens.NONE;
   private final ShadowSpec shadow; // null where all is read exactly
   private final Canary canary = new Canary();
   private int nextSequence;
@@ -131,7 +135,8 @@ public final class Engine implements AutoCloseable {
    * Computes one completion for each request, in the order in which they finish. Pulls requests
    * lazily, some hundred ahead. May be called by several threads at once. The iterator throws
    * {@link java.util.concurrent.CancellationException} once {@code cancelled} says so, and {@link
-   * IllegalStateException} if the engine fails.
+   * IllegalStateException} if the engine fails, or finishes no step for ten minutes or what the
+   * system property shadowbatch.engine.stallSeconds says.
    */
   public Iterator<Completion> run(Iterator<Request> requests, BooleanSupplier cancelled) {
     return new Feed(this, nextFeed.getAndIncrement(), requests, cancelled);
@@ -152,6 +157,16 @@ public final class Engine implements AutoCloseable {
     return failure instanceof DeviceLostException;
   }
 
+  /** True of the cause of what callers get once the engine's thread is stuck, with its memory. */
+  public static boolean isStalled(Throwable failure) {
+    return failure instanceof EngineStalledException;
+  }
+
+  /** How long a step may take before its engine counts as stuck. */
+  public static Duration stallBound() {
+    return EngineStalledException.bound();
+  }
+
   void submit(Feed feed, Request request) {
     checkAlive();
     inbox.add(new Submission(feed, request));
@@ -159,6 +174,10 @@ public final class Engine implements AutoCloseable {
   }
 
   void checkAlive() {
+    // An idle thread turns several times a second.
+    if (failure == null && System.nanoTime() - turned > stall.toNanos()) {
+      failure = new EngineStalledException(stall);
+    }
     if (failure != null) throw new IllegalStateException("the engine failed: " + failure, failure);
     if (closed) throw new IllegalStateException("the engine is closed");
   }
@@ -166,6 +185,7 @@ public final class Engine implements AutoCloseable {
   private void loop() {
     try {
       while (!closed) {
+        turned = System.nanoTime();
         if (scheduler.active() == 0 && inbox.isEmpty()) {
           work.tryAcquire(IDLE_MILLIS, TimeUnit.MILLISECONDS);
           continue;
@@ -179,6 +199,9 @@ public final class Engine implements AutoCloseable {
       closed = true;
     } catch (Throwable t) {
       // Whatever it is, callers must hear of it: they wait for answers.
+      long lost = 0;
+      for (Answer a : answers.values()) lost += spent(a.sequence());
+      wasted = wasted.plus(new WastedTokens(0, lost));
       failure = t;
     }
   }
@@ -259,12 +282,18 @@ public final class Engine implements AutoCloseable {
     if (feeds.stream().noneMatch(Feed::gone)) return;
     for (Answer a : List.copyOf(answers.values())) {
       if (a.feed().gone()) {
+        wasted = wasted.plus(new WastedTokens(spent(a.sequence()), 0));
         scheduler.remove(a.sequence());
         answers.remove(a.sequence().id());
         if (a.watch() != null) canary.ended(a.watch());
       }
     }
     feeds.removeIf(Feed::gone);
+  }
+
+  /** Tokens that were computed for a sequence alone, less those that lost their memory. */
+  private static long spent(Sequence s) {
+    return Math.max(0, s.computed() - s.cachedTokens());
   }
 
   private void finish(Answer answer, RequestError error) {
@@ -296,7 +325,7 @@ public final class Engine implements AutoCloseable {
 
   /** What was done so far; counters may lag a step behind. */
   public EngineMetrics metrics() {
-    return stepper.metrics(scheduler.metrics(), canary.metrics());
+    return stepper.metrics(scheduler.metrics(), canary.metrics(), wasted);
   }
 
   @Override

@@ -39,6 +39,11 @@ public record KvChoice(
    */
   public record Asked(int promptTokens, int sharedTokens, int groupRows, int newTokens) {}
 
+  /** The same with other memory for keys and values. */
+  public KvChoice with(long bytes) {
+    return new KvChoice(steps, reads, spec, bytes, denseBytes, sparseBytes);
+  }
+
   /** The cheaper way, exact unless the other is cheaper by far. */
   public KvMode choose(Asked asked) {
     return gain(asked) >= GAIN_LEAST ? KvMode.SHADOW : KvMode.DENSE;

@@ -189,9 +189,15 @@ final class Stepper implements AutoCloseable {
     return token;
   }
 
-  EngineMetrics metrics(SchedulerMetrics scheduler, CanaryMetrics canary) {
+  EngineMetrics metrics(SchedulerMetrics scheduler, CanaryMetrics canary, WastedTokens wasted) {
     return new EngineMetrics(
-        scheduler, store.traffic(), canary, computeNanos / 1e9, sampleNanos / 1e9, kvBytesPeak);
+        scheduler,
+        store.traffic(),
+        canary,
+        computeNanos / 1e9,
+        sampleNanos / 1e9,
+        kvBytesPeak,
+        wasted);
   }
 
   @Override

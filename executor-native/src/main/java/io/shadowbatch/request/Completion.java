@@ -36,6 +36,22 @@ public record Completion(
     }
   }
 
+  /** The same with another error. */
+  public Completion with(RequestError other) {
+    return new Completion(
+        id,
+        promptTokens,
+        tokenIds,
+        text,
+        finishReason,
+        stopReason,
+        cachedTokens,
+        kvMode,
+        timing,
+        logprobs,
+        other);
+  }
+
   /** A request that got no completion. */
   public static Completion failed(Request request, RequestError error) {
     return new Completion(

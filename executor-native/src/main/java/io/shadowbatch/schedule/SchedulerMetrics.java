@@ -23,4 +23,22 @@ public record SchedulerMetrics(
     long recomputedTokens,
     long decodeTokens,
     long preemptions,
-    long evictedPages) {}
+    long evictedPages) {
+
+  /** Of a scheduler that has done nothing. */
+  public static final SchedulerMetrics NONE = new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+  /** What both have done. */
+  public SchedulerMetrics plus(SchedulerMetrics other) {
+    return new SchedulerMetrics(
+        steps + other.steps,
+        stepsBoundByMemory + other.stepsBoundByMemory,
+        promptTokens + other.promptTokens,
+        reusedTokens + other.reusedTokens,
+        prefillTokens + other.prefillTokens,
+        recomputedTokens + other.recomputedTokens,
+        decodeTokens + other.decodeTokens,
+        preemptions + other.preemptions,
+        evictedPages + other.evictedPages);
+  }
+}

@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.EngineMetrics;
+import io.shadowbatch.engine.WastedTokens;
 import io.shadowbatch.kv.KvTraffic;
 import java.io.Serializable;
 
@@ -13,17 +14,24 @@ import java.io.Serializable;
  * @param kvBytesPeak most bytes of keys and values that it has ever held
  * @param traffic what it read of prompts that are read in part
  * @param canary how far that was from reading all
+ * @param wasted tokens computed for nothing
  */
-record EngineClock(double seconds, long kvBytesPeak, KvTraffic traffic, CanaryMetrics canary)
+record EngineClock(
+    double seconds, long kvBytesPeak, KvTraffic traffic, CanaryMetrics canary, WastedTokens wasted)
     implements Serializable {
 
   private static final long serialVersionUID = 1L;
 
-  static final EngineClock ZERO = new EngineClock(0, 0, KvTraffic.NONE, CanaryMetrics.NONE);
+  static final EngineClock ZERO =
+      new EngineClock(0, 0, KvTraffic.NONE, CanaryMetrics.NONE, WastedTokens.NONE);
 
   static EngineClock of(EngineMetrics m) {
     return new EngineClock(
-        m.computeSeconds() + m.sampleSeconds(), m.kvBytesPeak(), m.traffic(), m.canary());
+        m.computeSeconds() + m.sampleSeconds(),
+        m.kvBytesPeak(),
+        m.traffic(),
+        m.canary(),
+        m.wasted());
   }
 
   /** From {@code before} to this time of the same engine. */
@@ -32,7 +40,8 @@ record EngineClock(double seconds, long kvBytesPeak, KvTraffic traffic, CanaryMe
         seconds - before.seconds,
         kvBytesPeak,
         traffic.since(before.traffic),
-        canary.since(before.canary));
+        canary.since(before.canary),
+        wasted.since(before.wasted));
   }
 
   /** Of both engines. */
@@ -41,6 +50,7 @@ record EngineClock(double seconds, long kvBytesPeak, KvTraffic traffic, CanaryMe
         seconds + other.seconds,
         Math.max(kvBytesPeak, other.kvBytesPeak),
         traffic.plus(other.traffic),
-        canary.plus(other.canary));
+        canary.plus(other.canary),
+        wasted.plus(other.wasted));
   }
 }

@@ -31,6 +31,9 @@ final class ExecutorEngine implements CompletionSource {
 
   private record Key(String fingerprint, EngineChoice choice) {}
 
+  /** How an executor ends whose engine is stuck. */
+  private static final int STALLED = 71;
+
   private static final Object LOCK = new Object();
   private static final Map<Key, ExecutorEngine> OPEN = new LinkedHashMap<>();
 
@@ -104,6 +107,18 @@ final class ExecutorEngine implements CompletionSource {
             kv.codec(),
             null);
     return kv.shadow() == null ? config : config.with(kv.shadow(), kv.host());
+  }
+
+  /**
+   * Ends an executor whose engine is stuck in a step: its thread would hold cores and memory for
+   * ever, and all tasks wait for the same engine. Spark starts another executor, and computes these
+   * tasks again in processes of their own. Not in the driver's process, which is not started again.
+   */
+  static void stalled(Throwable failure) {
+    if (!Gpus.isExecutor()) return;
+    LOG.error("the engine is stuck, {}: this executor ends", failure.getMessage());
+    // Not exit: shutdown hooks would wait for the engine.
+    Runtime.getRuntime().halt(STALLED);
   }
 
   private static void closeAll() {

@@ -59,7 +59,8 @@ final class Gpus {
     Runtime.getRuntime().halt(LOST);
   }
 
-  private static boolean isExecutor() {
+  /** True in an executor's process, which Spark starts again when it ends. */
+  static boolean isExecutor() {
     return SparkEnv.get() != null && !SparkEnv.get().executorId().equals("driver");
   }
 

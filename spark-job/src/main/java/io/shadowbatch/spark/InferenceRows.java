@@ -225,6 +225,8 @@ final class InferenceRows {
       try {
         boolean raw = RowParams.raw(values, settings.raw());
         ids = raw ? source.encodeRaw(prompt) : source.encode(prompt);
+      } catch (RowException e) {
+        throw e; // it ended the process that tokenized it
       } catch (RuntimeException e) {
         throw new RowException(ErrorCode.TOKENIZE_ERROR, "tokenize", Failures.firstLine(e));
       }

@@ -64,7 +64,7 @@ record InferenceTask(
   }
 
   private void infer(Iterator<Row> rows, TaskContext task, ChunkWriter chunks, StopSignal stop) {
-    CompletionSource source = opener.open(settings.model(), settings.engine());
+    RescuingSource source = RescuingSource.open(opener, settings.model(), settings.engine(), task);
     InferenceRows inference =
         new InferenceRows(source, settings, counters, task.attemptNumber(), chunks::isDone);
     BooleanSupplier cancelled =
@@ -74,10 +74,13 @@ record InferenceTask(
         };
     try {
       Iterator<Finished> finished = inference.run(rows, cancelled);
-      while (finished.hasNext() && !cancelled.getAsBoolean()) chunks.add(finished.next());
+      while (finished.hasNext()) {
+        if (cancelled.getAsBoolean()) throw new CancellationException("told to end");
+        chunks.add(finished.next());
+      }
       chunks.commit();
-      String executor = SparkEnv.get().executorId();
-      counters.partitions().add(inference.outcome(task.partitionId(), executor));
+      String engine = source.engineOn(SparkEnv.get().executorId());
+      counters.partitions().add(inference.outcome(task.partitionId(), engine));
     } catch (UncheckedIOException e) {
       throw e; // what cannot be committed now cannot be committed below
     } catch (RuntimeException e) {

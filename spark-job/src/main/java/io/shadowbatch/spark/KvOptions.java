@@ -107,6 +107,17 @@ public record KvOptions(
     return new KvOptions(Mode.DENSE, codec, deviceBytes, 0, null, 0, null);
   }
 
+  /**
+   * For an engine that runs beside another of its executor for a while: half of the device's
+   * memory, but room for two of the longest prompts, so that it refuses nothing that the other
+   * takes.
+   */
+  KvOptions beside(ModelCard model) {
+    long least = 2L * model.contextTokens() * model.kvBytesPerToken();
+    long share = Math.min(deviceBytes, Math.max(deviceBytes / 2, least));
+    return new KvOptions(mode, codec, share, hostBytes, hostFolder, chunkTokens, shadow);
+  }
+
   /** What is possible with a model; refuses what was asked for and is not. */
   KvOptions settled(ModelCard model) {
     if (mode != Mode.DENSE && shadow.rank() > model.keyWidth()) {

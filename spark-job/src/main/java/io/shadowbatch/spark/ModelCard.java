@@ -35,4 +35,24 @@ record ModelCard(
     int keyWidth,
     int chunkTokens,
     int window)
-    implements Serializable {}
+    implements Serializable {
+
+  /** The same at another place. */
+  ModelCard at(String other) {
+    return new ModelCard(
+        other,
+        name,
+        fingerprint,
+        family,
+        chatTemplate,
+        bosText,
+        eosText,
+        contextTokens,
+        gpuWeightBytes,
+        kvBytesPerToken,
+        sparseBytesPerToken,
+        keyWidth,
+        chunkTokens,
+        window);
+  }
+}

@@ -30,11 +30,19 @@ public final class ModelFiles {
     return Path.of(System.getProperty("user.home"), ".cache", "shadowbatch", "models");
   }
 
+  /** The location, or that of the copy on this host, for processes that know no Hadoop. */
+  static String here(String location) {
+    return isLocal(uri(location)) ? location : copied(location).toString();
+  }
+
+  private static boolean isLocal(URI uri) {
+    return uri == null || uri.getScheme() == null || "file".equals(uri.getScheme());
+  }
+
   /** The model as a local path; it exists. */
   static Path local(String location) {
     URI uri = uri(location);
-    boolean isLocal = uri == null || uri.getScheme() == null || "file".equals(uri.getScheme());
-    if (!isLocal) return copied(location);
+    if (!isLocal(uri)) return copied(location);
     Path path = Path.of(uri == null || uri.getScheme() == null ? location : uri.getPath());
     if (Files.isReadable(path)) return path;
     String why = Files.exists(path) ? "cannot be read" : "does not exist on this host";

@@ -109,7 +109,17 @@ final class OutputRows {
     Row meta = meta(asked, c.kvMode());
     if (c.error() != null) {
       RowException e = new RowException(c.error().code(), "engine", c.error().message());
-      return row(asked, meta, null, null, null, usage(c), error(e), timing(c), null, NO_TOKENS);
+      return row(
+          asked,
+          meta,
+          null,
+          null,
+          null,
+          usage(c),
+          error(e, c.error().attempts()),
+          timing(c),
+          null,
+          NO_TOKENS);
     }
     String reason = Tally.name(c.finishReason());
     return row(
@@ -129,7 +139,7 @@ final class OutputRows {
     Row nothing = RowFactory.create(0L, 0L, 0L, 0L, 0L);
     Row noTime = RowFactory.create(0.0, 0.0, 0.0, 0.0);
     Row meta = meta(asked, KvMode.DENSE);
-    return row(asked, meta, null, null, null, nothing, error(e), noTime, null, NO_TOKENS);
+    return row(asked, meta, null, null, null, nothing, error(e, 1), noTime, null, NO_TOKENS);
   }
 
   private Row row(
@@ -164,9 +174,12 @@ final class OutputRows {
     return RowFactory.create(values);
   }
 
-  private Row error(RowException e) {
+  /**
+   * @param attempts of this task
+   */
+  private Row error(RowException e, int attempts) {
     return RowFactory.create(
-        e.code().name(), e.getMessage(), e.stage(), e.code().retryable(), attempt + 1);
+        e.code().name(), e.getMessage(), e.stage(), e.code().retryable(), attempt + attempts);
   }
 
   private Row meta(Asked asked, KvMode mode) {

@@ -5,6 +5,7 @@ import io.shadowbatch.request.KvMode;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * What a run wrote, as its tasks counted the rows of their chunks.
@@ -42,7 +43,9 @@ public record RunSummary(
 
   /** The same, with what the counters do not know. */
   RunSummary with(Before earlier, Map<String, Long> lost, RunWatch.Stop why) {
-    return new RunSummary(runId, output, counts, seconds, forecast, earlier, lost, why);
+    Map<String, Long> all = new TreeMap<>(lost);
+    forecast.engines().wasted().described().forEach((cause, n) -> all.merge(cause, n, Long::sum));
+    return new RunSummary(runId, output, counts, seconds, forecast, earlier, all, why);
   }
 
   /** Output rows, errors included. */

@@ -9,8 +9,13 @@ import java.util.Iterator;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 
-/** A source that counts what it is asked. */
-record CountedSource(CompletionSource source, AtomicInteger asked) implements CompletionSource {
+/**
+ * A source that counts what it is asked.
+ *
+ * @param left requests that are let through before the task fails
+ */
+record CountedSource(CompletionSource source, AtomicInteger asked, AtomicInteger left)
+    implements CompletionSource {
   @Override
   public int[] encode(String prompt) {
     return source.encode(prompt);
@@ -57,6 +62,7 @@ record CountedSource(CompletionSource source, AtomicInteger asked) implements Co
 
           @Override
           public Request next() {
+            if (left.getAndDecrement() <= 0) throw new ArithmeticException("none is let through");
             asked.incrementAndGet();
             return requests.next();
           }

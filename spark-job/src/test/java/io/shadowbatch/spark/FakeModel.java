@@ -4,6 +4,7 @@ import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.EngineMetrics;
 import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.engine.WastedTokens;
 import io.shadowbatch.kv.KvTraffic;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.ErrorCode;
@@ -18,6 +19,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.concurrent.CancellationException;
+import java.util.function.BiFunction;
 import java.util.function.BooleanSupplier;
 import java.util.function.ToIntFunction;
 
@@ -35,6 +37,7 @@ class FakeModel implements CompletionSource {
 
   private final ToIntFunction<List<Request>> finishNext;
   private final int failAfter;
+  private BiFunction<Request, Completion, Completion> changed = (request, answer) -> answer;
   int asked;
 
   /**
@@ -46,6 +49,11 @@ class FakeModel implements CompletionSource {
   FakeModel(ToIntFunction<List<Request>> finishNext, int failAfter) {
     this.finishNext = finishNext;
     this.failAfter = failAfter;
+  }
+
+  /** Lets what the model answers be changed before it leaves. */
+  void answering(BiFunction<Request, Completion, Completion> change) {
+    changed = change;
   }
 
   @Override
@@ -75,7 +83,8 @@ class FakeModel implements CompletionSource {
         CanaryMetrics.NONE,
         asked,
         0,
-        asked);
+        asked,
+        WastedTokens.NONE);
   }
 
   @Override
@@ -113,7 +122,8 @@ class FakeModel implements CompletionSource {
         if (!hasNext()) throw new NoSuchElementException("no request is left");
         if (cancelled.getAsBoolean()) throw new CancellationException("cancelled");
         if (answered++ == failAfter) throw new IllegalStateException("the engine failed");
-        return answer(underWay.remove(finishNext.applyAsInt(underWay)));
+        Request next = underWay.remove(finishNext.applyAsInt(underWay));
+        return changed.apply(next, answer(next));
       }
     };
   }

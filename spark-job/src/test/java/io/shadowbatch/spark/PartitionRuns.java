@@ -32,7 +32,7 @@ final class PartitionRuns {
   static final int TIMING = 11;
 
   private static final byte[] NOTHING = {};
-  private static final ModelCard CARD =
+  static final ModelCard CARD =
       new ModelCard("/m", "m", "f", "llama", null, "", "", 1 << 20, 1, 1, 0, 64, 8, 0);
 
   private final JobConfig config =
@@ -85,7 +85,7 @@ final class PartitionRuns {
     return new InferenceRows(source, settings(dedup), counters, attempt, done);
   }
 
-  private InferenceTask.Settings settings(Dedup dedup) {
+  InferenceTask.Settings settings(Dedup dedup) {
     Sharing sharing = new Sharing(PrefixPlan.ON, dedup, 0);
     return new InferenceTask.Settings(
         "run", "engine", CARD, config.engine(), config.rows(), sharing, 1, RawPrompts.RAW);

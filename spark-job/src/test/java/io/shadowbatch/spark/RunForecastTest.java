@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.engine.WastedTokens;
 import io.shadowbatch.kv.KvTraffic;
 import io.shadowbatch.request.KvMode;
 import io.shadowbatch.spark.Forecast.Limits;
@@ -21,7 +22,7 @@ class RunForecastTest {
     KvTraffic traffic =
         new KvTraffic(
             prompts, 2 * prompts, 30 * prompts, 300 * prompts, 80, 0, 0, 8, 2, 3.6, 4, prompts);
-    return new EngineClock(prompts, 1000 + prompts, traffic, canary);
+    return new EngineClock(prompts, 1000 + prompts, traffic, canary, WastedTokens.NONE);
   }
 
   private static CanaryMetrics canary(long positions, double kl) {
@@ -91,7 +92,8 @@ class RunForecastTest {
   /** Goal: where nothing was read in part there is nothing to tell. */
   @Test
   void exactRunsTellNothing() {
-    EngineClock exact = new EngineClock(4, 9, KvTraffic.NONE, CanaryMetrics.NONE);
+    EngineClock exact =
+        new EngineClock(4, 9, KvTraffic.NONE, CanaryMetrics.NONE, WastedTokens.NONE);
     assertThat(run(part(0, "a", EngineClock.ZERO, exact)).readInPart()).isEmpty();
   }
 }

@@ -8,6 +8,7 @@ import io.shadowbatch.engine.CanaryMetrics;
 import io.shadowbatch.engine.EngineMetrics;
 import io.shadowbatch.engine.KvChoice;
 import io.shadowbatch.engine.StepCosts;
+import io.shadowbatch.engine.WastedTokens;
 import io.shadowbatch.kv.KvTraffic;
 import io.shadowbatch.request.Completion;
 import io.shadowbatch.request.FinishReason;
@@ -318,7 +319,8 @@ class ShadowBatchJobTest {
     @Override
     public EngineMetrics metrics() {
       var none = new SchedulerMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0);
-      return new EngineMetrics(none, KvTraffic.NONE, CanaryMetrics.NONE, CALLS.get(), 0, 0);
+      return new EngineMetrics(
+          none, KvTraffic.NONE, CanaryMetrics.NONE, CALLS.get(), 0, 0, WastedTokens.NONE);
     }
 
     @Override
