@@ -7,6 +7,7 @@
 
 extern "C" {
 int sbemu_set(const char*, const char*);
+uint64_t sbemu_count(const char*);
 int cuInit(unsigned);
 int cuDevicePrimaryCtxRetain(void**, int);
 int cuCtxSetCurrent(void*);
@@ -248,6 +249,18 @@ TEST(failures_come_when_asked_for) {
   EXPECT(sbemu_set("FAIL", "") == 0 && cuMemFree_v2(a) == 0 && cuMemFree_v2(b) == 0, "cleared");
   EXPECT(sbemu_set("FAIL", "sync:1") == 1 && sbemu_set("COLOUR", "red") == 1, "unknown");
   sbemu_set("FAIL", "");
+}
+
+TEST(what_is_queued_is_counted) {
+  Device d;
+  uint64_t launches = sbemu_count("launch"), copied = sbemu_count("to host");
+  uint64_t sent = sbemu_count("to device");
+  EXPECT(d.launch(d.one) == 0 && cuStreamSynchronize(d.one) == 0, "launch");
+  float x[4] = {};
+  EXPECT(cuMemcpyDtoH_v2(x, d.out, sizeof x) == 0 && cuMemcpyHtoD_v2(d.out, x, 8) == 0, "copy");
+  EXPECT(sbemu_count("launch") == launches + 1, "one launch");
+  EXPECT(sbemu_count("to host") == copied + sizeof x, "bytes to the host");
+  EXPECT(sbemu_count("to device") == sent + 8, "bytes to the device");
 }
 
 TEST(events_tell_time_and_graphs_run_again) {

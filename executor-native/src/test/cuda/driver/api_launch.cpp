@@ -147,6 +147,7 @@ API cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
   }
   sbemu::Kernel* kernel = function->kernel;
   bool fails = d.fault.due("launch");
+  d.counts["launch"]++;
   return d.submit(stream, kernel->name, [=, &d] {
     if (fails) d.sticky = ILLEGAL_ADDRESS;
     // Nothing computes after an error that sticks.

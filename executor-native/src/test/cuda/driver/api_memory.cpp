@@ -39,6 +39,8 @@ int copyAsync(Ends ends, void* to, const void* from, size_t bytes, void* stream)
   if (!s) return INVALID_HANDLE;
   Place target = d.memory.place(to, bytes), source = d.memory.place(from, bytes);
   if (!allowed(ends, target, source)) return INVALID_VALUE;
+  if (target != Place::DEVICE) d.counts["to host"] += bytes;
+  if (target == Place::DEVICE && source != Place::DEVICE) d.counts["to device"] += bytes;
   if (source == Place::PAGEABLE && !s->capture) {
     // The real driver has taken such memory into its own when the call returns; pinned memory is
     // read when the copy runs.

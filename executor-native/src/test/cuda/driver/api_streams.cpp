@@ -218,6 +218,7 @@ API cuGraphLaunch(void* executable, void* stream) {
   auto x = graph(d.executables, executable);
   Stream* s = d.stream(stream);
   if (!x || !s) return INVALID_HANDLE;
+  d.counts["graph"]++;
   for (const Work& node : x->nodes) {
     if (int r = d.submit(*s, node)) return r;
   }

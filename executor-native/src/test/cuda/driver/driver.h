@@ -13,6 +13,8 @@
 // SBEMU_DEVICE_MB=N is the device's memory; SBEMU_FAIL=alloc:N|hostalloc:N lets the N-th of these
 // fail with OUT_OF_MEMORY, launch:N lets the N-th launch fail with error 700, which sticks.
 // Settings can be changed by sbemu_set(key, value), with the names above less SBEMU_.
+// sbemu_count(key) counts what was queued since the start: "launch", a kernel's name, "copy", "fill",
+// "record", "graph", and the bytes of copies, "to host" and "to device".
 #pragma once
 #include "../emulator.h"
 
@@ -142,6 +144,7 @@ struct Driver {
   std::map<void*, std::shared_ptr<Event>> events;
   std::map<void*, std::shared_ptr<Graph>> graphs, executables;
   std::map<std::string, std::unique_ptr<Function>> functions;
+  std::map<std::string, uint64_t> counts;
   std::mt19937 random{20};
   bool lazy = true;
   int devices = 1;  // all are one and the same

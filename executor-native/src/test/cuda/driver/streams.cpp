@@ -85,6 +85,7 @@ Result Driver::submit(Stream& s, Work w) {
   } else if (s.blocking) {
     order(defaultStream, s);
   }
+  counts[w.kind]++;
   s.queue.push_back(std::move(w));
   return lazy ? SUCCESS : drain(s);
 }
@@ -142,6 +143,11 @@ void Driver::progress() {
 }
 
 }  // namespace driver
+
+extern "C" __attribute__((visibility("default"))) uint64_t sbemu_count(const char* key) {
+  driver::Call call(driver::Needs::NOTHING);
+  return driver::driver().counts[key];
+}
 
 // 0, or 1: no such setting.
 API sbemu_set(const char* key, const char* value) {

@@ -3,10 +3,12 @@ package io.shadowbatch.bench;
 import io.shadowbatch.kernels.Activations;
 import io.shadowbatch.kernels.Backend;
 import io.shadowbatch.kernels.Kernels;
+import io.shadowbatch.kernels.LogitQuery;
 import io.shadowbatch.kernels.PackedMatrix;
 import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -147,6 +149,11 @@ public final class DeviceBench {
     Tensor logits = rig.floats(logitRows, shapes.vocabulary);
     double bytes = 4.0 * logitRows * shapes.vocabulary;
     rig.report("argmax", rig.seconds(() -> kernels.argmax(logits, new int[logitRows])), bytes, 0);
+    List<LogitQuery> queries = new ArrayList<>();
+    for (int i = 0; i < logitRows; i++) {
+      queries.add(new LogitQuery(i, 1, 40, LogitQuery.Edits.NONE));
+    }
+    rig.report("top logits", rig.seconds(() -> kernels.topLogits(logits, queries)), bytes, 0);
     rig.free();
   }
 }

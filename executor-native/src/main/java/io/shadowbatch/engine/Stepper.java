@@ -1,7 +1,6 @@
 package io.shadowbatch.engine;
 
 import io.shadowbatch.kernels.AttentionShape;
-import io.shadowbatch.kernels.HostCopy;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.RopeTable;
@@ -16,7 +15,6 @@ import io.shadowbatch.model.ModelSpec;
 import io.shadowbatch.request.ErrorCode;
 import io.shadowbatch.request.RequestError;
 import io.shadowbatch.request.TokenLogprob;
-import io.shadowbatch.sample.Sampler;
 import io.shadowbatch.schedule.Scheduler;
 import io.shadowbatch.schedule.SchedulerMetrics;
 import io.shadowbatch.schedule.Sequence;
@@ -34,12 +32,10 @@ final class Stepper implements AutoCloseable {
   private final Decoder decoder;
   private final RopeTable rope;
   private final KvStore store;
-  private final Sampler sampler = new Sampler();
-  private final HostCopy logitRow;
+  private final Chooser chooser;
   private final int[] tokens;
   private final int[] positions;
-  private final int[] best;
-  private final float[] row;
+  private final int logitRowsMax;
   private volatile long computeNanos;
   private volatile long sampleNanos;
   private volatile long kvBytesPeak;
@@ -55,11 +51,10 @@ final class Stepper implements AutoCloseable {
     this.rope = rope;
     this.decoder = decoder;
     this.store = store;
-    this.logitRow = new HostCopy(kernels);
+    this.logitRowsMax = decoder.logitRowsMax();
+    this.chooser = new Chooser(kernels, logitRowsMax, vocabulary);
     this.tokens = new int[batchTokens];
     this.positions = new int[batchTokens];
-    this.best = new int[decoder.logitRowsMax()];
-    this.row = new float[vocabulary];
   }
 
   static Stepper of(EngineConfig config, Kernels kernels, Model model, int contextTokens) {
@@ -117,8 +112,8 @@ final class Stepper implements AutoCloseable {
     for (StepPlan.Piece piece : plan.pieces()) {
       if (piece.sequence().remaining() == 0) sampled.add(answers.get(piece.sequence().id()));
     }
-    for (int from = 0; from < sampled.size(); from += best.length) {
-      int to = Math.min(sampled.size(), from + best.length);
+    for (int from = 0; from < sampled.size(); from += logitRowsMax) {
+      int to = Math.min(sampled.size(), from + logitRowsMax);
       choose(scheduler, sampled.subList(from, to), decoder.logits(from, to), finish);
     }
     long t2 = System.nanoTime();
@@ -149,41 +144,24 @@ final class Stepper implements AutoCloseable {
       List<Answer> sampled,
       Tensor logits,
       BiConsumer<Answer, RequestError> finish) {
-    kernels.argmax(logits, best);
+    chooser.look(logits, sampled);
     for (int i = 0; i < sampled.size(); i++) {
       Answer answer = sampled.get(i);
-      int[] forbidden = answer.forbidden();
-      TokenLogprob logprob = null;
-      int token = best[i];
-      var params = answer.params();
-      boolean plain = params.greedy() && !params.penalised() && forbidden.length == 0;
-      if (token >= 0 && !plain) {
-        Sequence s = answer.sequence();
-        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
-        token =
-            sampler.choose(
-                row, params, new Sampler.Past(s.tokens(), s.length(), s.promptLength(), forbidden));
-      }
-      if (token >= 0 && params.logprobs() >= 0) {
-        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
-        logprob = sampler.logprob(row, token, params.logprobs());
-      }
+      int token = chooser.token(i);
       if (token < 0) {
         finish.accept(
             answer, new RequestError(ErrorCode.ENGINE_ERROR, "the model's logits are not numbers"));
         continue;
       }
-      if (answer.watch() != null) {
-        logitRow.of(logits.rows(i, i + 1)).readRow(0, row);
-        token = watched(answer, token);
-      }
+      TokenLogprob logprob = chooser.logprob(i, token);
+      if (answer.watch() != null) token = watched(answer, token, chooser.read(i));
       scheduler.append(answer.sequence(), token);
       if (answer.accept(token, logprob)) finish.accept(answer, null);
     }
   }
 
   /** Shows the row's logits to what watches the answer; the token to go on with. */
-  private int watched(Answer answer, int token) {
+  private static int watched(Answer answer, int token, float[] row) {
     if (answer.twin()) return answer.watch().replay(answer.sequence().generated(), row);
     answer.watch().keep(token, row);
     return token;
@@ -202,7 +180,7 @@ final class Stepper implements AutoCloseable {
 
   @Override
   public void close() {
-    logitRow.close();
+    chooser.close();
     store.close();
     decoder.close();
     rope.close();

@@ -4,6 +4,7 @@ import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * The operations of a backend: stateless, in order, on tensors that the backend's own {@link
@@ -200,6 +201,19 @@ public interface Kernels extends AutoCloseable {
    * number that compares (all NaN).
    */
   void argmax(Tensor logits, int[] ids);
+
+  /**
+   * Answers to queries about rows of logits, so that whoever chooses tokens need not read all of
+   * them: one for each query, or none at all where the host reads logits in place and gains
+   * nothing. The largest logits are exact, as the queries' edits are.
+   *
+   * @param logits [n, vocabulary], as before when this returns
+   * @param queries by rising row, at most one of each
+   */
+  default List<TopLogits> topLogits(Tensor logits, List<LogitQuery> queries) {
+    Shapes.topLogits(logits, queries);
+    return List.of();
+  }
 
   /** The operations on keys of low rank. */
   LowRankKernels lowRank();

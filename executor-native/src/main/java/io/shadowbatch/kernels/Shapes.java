@@ -2,6 +2,8 @@ package io.shadowbatch.kernels;
 
 import io.shadowbatch.tensor.DType;
 import io.shadowbatch.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
 
 /** The checks that guard every kernel: past them, native code trusts its arguments. */
 public final class Shapes {
@@ -221,6 +223,29 @@ public final class Shapes {
         "argmax: logits %s into %d ids",
         text(logits),
         ids.length);
+  }
+
+  public static void topLogits(Tensor logits, List<LogitQuery> queries) {
+    int previous = -1;
+    for (LogitQuery q : queries) {
+      require(
+          isFloat(logits, logits.columns()) && q.row() > previous && q.row() < logits.rows(),
+          "topLogits: row %d after %d of logits %s",
+          q.row(),
+          previous,
+          text(logits));
+      previous = q.row();
+      int[] ids = q.edits().ids();
+      boolean inside = ids.length == q.edits().minus().length;
+      for (int id : ids) inside &= id >= 0 && id < logits.columns();
+      require(
+          inside,
+          "topLogits: row %d: edits %s with %d numbers in logits %s",
+          q.row(),
+          Arrays.toString(ids),
+          q.edits().minus().length,
+          text(logits));
+    }
   }
 
   static boolean isFloat(Tensor t, int columns) {

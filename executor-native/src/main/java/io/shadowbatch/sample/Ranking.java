@@ -1,5 +1,6 @@
 package io.shadowbatch.sample;
 
+import io.shadowbatch.kernels.TopLogits;
 import java.util.Arrays;
 
 /** Token ids by falling logit, equal logits by rising id. Used by one thread. */
@@ -29,9 +30,21 @@ final class Ranking {
     return Math.min(count, limit);
   }
 
+  /** Takes over a ranking that was made elsewhere. */
+  void set(TopLogits top) {
+    if (keys.length < top.count()) keys = new long[top.count()];
+    for (int i = 0; i < top.count(); i++) keys[i] = key(top.logits()[i], top.ids()[i]);
+  }
+
   /** Token at a rank. */
   int id(int rank) {
     return (int) keys[rank];
+  }
+
+  /** Logit at a rank; zeros of either sign are 0. */
+  float logit(int rank) {
+    int rising = ~(int) (keys[rank] >> 32);
+    return Float.intBitsToFloat(rising ^ (rising >> 31 & 0x7fffffff));
   }
 
   /** Rises as the logit falls, then as the id rises. */

@@ -1,6 +1,5 @@
 package io.shadowbatch.sample;
 
-import io.shadowbatch.kernels.ReferenceMath;
 import io.shadowbatch.request.SamplingParams;
 import io.shadowbatch.request.TokenLogprob;
 import java.util.ArrayList;
@@ -14,9 +13,6 @@ import java.util.List;
  * walks the remaining tokens from the most likely on; equal logits rank by token id.
  */
 public final class Sampler {
-  /** Tokens that much below the best, in units of temperature, count as impossible: e^-40. */
-  private static final double CUTOFF = 40;
-
   private static final int FIRST_RANKS = 128;
 
   private final Ranking ranking = new Ranking();
@@ -43,7 +39,7 @@ public final class Sampler {
     }
     int best = best(logits);
     if (best < 0 || params.greedy()) return best;
-    return draw(logits, best, params, uniform(params.seed(), past.step()));
+    return draw(logits, Draw.of(params, logits[best], past.step()), params.topK());
   }
 
   private static int best(float[] logits) {
@@ -54,71 +50,28 @@ public final class Sampler {
     return best;
   }
 
-  private int draw(float[] logits, int best, SamplingParams params, double uniform) {
-    float top = logits[best];
-    float scale = (float) (1 / params.temperature());
-    double width = params.minP() == 0 ? CUTOFF : Math.min(CUTOFF, -StrictMath.log(params.minP()));
-    float floor = (float) (top - width * params.temperature());
-    int limit = params.topK() == 0 ? logits.length : params.topK();
-    double total = limit < logits.length ? -1 : mass(logits, top, floor, scale);
+  private int draw(float[] logits, Draw draw, int topK) {
+    int limit = topK == 0 ? logits.length : topK;
+    double total = limit < logits.length ? -1 : mass(logits, draw);
     // Nearly always the token is among the first few: rank no more than the walk needs.
     for (int ranks = Math.min(limit, FIRST_RANKS); ; ranks = limit) {
-      int count = ranking.rank(logits, floor, ranks);
-      if (total < 0 && ranks == limit) total = prefixMass(logits, top, scale, count);
+      int count = ranking.rank(logits, draw.floor(), ranks);
+      if (total < 0 && ranks == limit) total = draw.mass(ranking, count);
       boolean all = ranks == limit || count < ranks;
       if (total >= 0) {
-        int id = walk(logits, top, scale, count, total, params.topP(), uniform, all);
-        if (id >= 0) return id;
+        int rank = draw.walk(ranking, count, total, all);
+        if (rank >= 0) return ranking.id(rank);
       }
     }
   }
 
   /** Sum of weights of all tokens at or above the floor, in id order. */
-  private static double mass(float[] logits, float top, float floor, float scale) {
+  private static double mass(float[] logits, Draw draw) {
     double sum = 0;
     for (float logit : logits) {
-      if (logit >= floor) sum += weight(logit, top, scale);
+      if (logit >= draw.floor()) sum += draw.weight(logit);
     }
     return sum;
-  }
-
-  private double prefixMass(float[] logits, float top, float scale, int count) {
-    double sum = 0;
-    for (int i = 0; i < count; i++) sum += weight(logits[ranking.id(i)], top, scale);
-    return sum;
-  }
-
-  private static float weight(float logit, float top, float scale) {
-    return ReferenceMath.exp((logit - top) * scale);
-  }
-
-  /** The token that the uniform number points at, or -1 if it lies beyond the ranked ones. */
-  private int walk(
-      float[] logits,
-      float top,
-      float scale,
-      int count,
-      double total,
-      double topP,
-      double uniform,
-      boolean all) {
-    double nucleus = total;
-    if (topP < 1) {
-      double sum = 0;
-      int kept = 0;
-      while (kept < count && sum < total * topP) {
-        sum += weight(logits[ranking.id(kept++)], top, scale);
-      }
-      if (sum < total * topP && !all) return -1;
-      nucleus = sum;
-    }
-    double goal = uniform * nucleus;
-    double sum = 0;
-    for (int i = 0; i < count; i++) {
-      sum += weight(logits[ranking.id(i)], top, scale);
-      if (goal < sum) return ranking.id(i);
-    }
-    return all ? ranking.id(count - 1) : -1;
   }
 
   /**
@@ -131,7 +84,7 @@ public final class Sampler {
     double sum = 0;
     for (float logit : logits) {
       double below = (double) logit - logits[best];
-      if (below > -CUTOFF) sum += StrictMath.exp(below);
+      if (below > -Draw.CUTOFF) sum += StrictMath.exp(below);
     }
     double norm = logits[best] + StrictMath.log(sum);
     List<TokenLogprob.Alternative> alternatives = new ArrayList<>(top);

@@ -108,6 +108,44 @@ class CudaEngineTest {
     }
   }
 
+  /** Goal: draws of all kinds in one step do not meddle with each other. */
+  @Test
+  void drawnTokensDependOnNoCompany() throws IOException {
+    Path model = TinyModels.write(folder.resolve("model"), Family.LLAMA, SEED);
+    List<Request> requests = new ArrayList<>();
+    for (Request r : requests(12, 10, KvMode.DENSE)) {
+      int i = (int) r.id();
+      double topP = i % 2 == 0 ? 1 : 0.9;
+      double repetition = i % 3 == 0 ? 1.2 : 1;
+      int least = i % 5 == 0 ? 8 : 0;
+      SamplingParams params =
+          new SamplingParams(
+              10,
+              least,
+              i % 4 * 0.4,
+              topP,
+              i % 6 * 9,
+              0,
+              i,
+              List.of(),
+              List.of(),
+              0,
+              0,
+              repetition,
+              i % 3 - 1,
+              false);
+      requests.add(new Request(i, r.tokens(), params));
+    }
+    Map<Long, Completion> together = run(config("cuda", model, 100, 64), requests);
+    assertThat(together).hasSize(12);
+    for (Request r : requests) {
+      Completion alone = run(config("cuda", model, 100, 64), List.of(r)).get(r.id());
+      Completion c = together.get(r.id());
+      assertThat(c.tokenIds()).as("request %d, seed %d", r.id(), SEED).isEqualTo(alone.tokenIds());
+      assertThat(c.logprobs()).isEqualTo(alone.logprobs());
+    }
+  }
+
   @Test
   void promptsReadInPartSayWhatTheCpusDo() throws IOException {
     Path model = TinyModels.write(folder.resolve("model"), Family.LLAMA, SEED);

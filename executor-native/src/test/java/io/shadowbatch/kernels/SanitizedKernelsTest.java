@@ -50,6 +50,7 @@ class SanitizedKernelsTest {
     // Its own folder first: the library is found where the usual one is not.
     String classes = FOLDER + ":" + System.getProperty("java.class.path");
     command.addAll(List.of("-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", classes));
+    command.add("-Dshadowbatch.sanitized=true");
     command.add(SanitizedRun.class.getName());
     command.addAll(List.of(args));
     Path log = folder.resolve("log");

@@ -77,6 +77,38 @@ class CudaDecoderTest {
     }
   }
 
+  /**
+   * Goal: what a step of decodes asks of the host is known: 10 launches a layer, one more where an
+   * answer is merged of splits, and few copies, however many layers there are.
+   */
+  @Test
+  void aStepOfDecodesQueuesTenLaunchesALayerAndFewCopies() throws IOException {
+    StandIn.requireFaults();
+    Path file = TinyModels.write(folder.resolve("m.gguf"), Family.LLAMA, 6);
+    try (CudaKernels cuda = CudaKernels.open(0);
+        Model model = Model.open(file, cuda, options())) {
+      int layers = model.spec().layers();
+      Rig rig = new Rig(cuda, model, KvCodec.FP16);
+      int[] ids = ids(90);
+      rig.step(List.of(new Part(1, ids, 0, 63), new Part(2, ids, 0, 80)));
+      for (int i = 63; i < 67; i++) {
+        long launches = StandIn.count("launch");
+        long copies = StandIn.count("copy");
+        long bytes = StandIn.count("to device");
+        rig.step(List.of(new Part(1, ids, i, i + 1), new Part(2, ids, i + 17, i + 18)));
+        launches = StandIn.count("launch") - launches;
+        copies = StandIn.count("copy") - copies;
+        bytes = StandIn.count("to device") - bytes;
+        System.out.printf(
+            "%d layers: %d launches, %d copies, %d bytes to the device%n",
+            layers, launches, copies, bytes);
+        assertThat(launches).isEqualTo(10L * layers + 3); // and embedding, norm, product of logits
+        assertThat(copies).isEqualTo(6); // the last is the logits
+        assertThat(bytes).isLessThan(1000);
+      }
+    }
+  }
+
   private static double distance(List<float[]> got, List<float[]> want) {
     assertThat(got).hasSameSizeAs(want);
     double error = 0;

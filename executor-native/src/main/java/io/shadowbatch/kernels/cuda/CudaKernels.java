@@ -8,15 +8,18 @@ import io.shadowbatch.kernels.DeviceLostException;
 import io.shadowbatch.kernels.Kernels;
 import io.shadowbatch.kernels.KvLayout;
 import io.shadowbatch.kernels.KvView;
+import io.shadowbatch.kernels.LogitQuery;
 import io.shadowbatch.kernels.LowRankKernels;
 import io.shadowbatch.kernels.PackedMatrix;
 import io.shadowbatch.kernels.RopeTable;
 import io.shadowbatch.kernels.Shapes;
 import io.shadowbatch.kernels.TokenBatch;
+import io.shadowbatch.kernels.TopLogits;
 import io.shadowbatch.tensor.Storage;
 import io.shadowbatch.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * The kernels on an NVIDIA GPU: weights and left operands in bfloat16, sums in floats, keys and
@@ -33,6 +36,7 @@ public final class CudaKernels implements Kernels {
   private final CudaAttention attention;
   private final CudaChunks chunks;
   private final CudaLowRank lowRank;
+  private final CudaTopLogits topLogits;
 
   private CudaKernels(Gpu gpu) {
     this.gpu = gpu;
@@ -40,6 +44,7 @@ public final class CudaKernels implements Kernels {
     attention = new CudaAttention(gpu);
     chunks = new CudaChunks(gpu);
     lowRank = new CudaLowRank(gpu);
+    topLogits = new CudaTopLogits(gpu);
   }
 
   /**
@@ -166,6 +171,11 @@ public final class CudaKernels implements Kernels {
   }
 
   @Override
+  public List<TopLogits> topLogits(Tensor logits, List<LogitQuery> queries) {
+    return topLogits.answer(logits, queries);
+  }
+
+  @Override
   public void append(
       AttentionShape shape,
       int layer,
@@ -228,6 +238,7 @@ public final class CudaKernels implements Kernels {
   @Override
   public void close() {
     dense.close();
+    topLogits.close();
     gpu.close();
   }
 }

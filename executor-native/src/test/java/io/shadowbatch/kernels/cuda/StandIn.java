@@ -22,6 +22,9 @@ public final class StandIn {
    */
   public static native boolean set(String key, String value);
 
+  /** What the stand-in has queued of a kind since it was loaded, see driver.h. */
+  public static native long count(String key);
+
   /** Device 0. The test is skipped if there is no driver because the native build was. */
   static Gpu open() {
     require();
@@ -51,9 +54,9 @@ public final class StandIn {
     return Files.exists(DEVICE);
   }
 
-  /** Skips a test that plans faults, which no real driver has. */
+  /** Skips a test that plans faults or counts calls, which no real driver does. */
   public static void requireFaults() {
-    Assumptions.assumeFalse(real(), "a real driver does not fail when told to");
+    Assumptions.assumeFalse(real(), "a real driver does not fail when told to, nor count");
     require();
   }
 }
