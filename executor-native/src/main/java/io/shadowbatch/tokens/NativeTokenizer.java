@@ -54,13 +54,22 @@ final class NativeTokenizer implements Tokenizer {
     try {
       long encoding = library.encode(handle, text, addSpecials);
       try {
-        return Arrays.stream(library.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
+        return Arrays.stream(library.getTokenIds(encoding)).mapToInt(this::known).toArray();
       } finally {
         library.deleteEncoding(encoding);
       }
     } finally {
       Reference.reachabilityFence(this);
     }
+  }
+
+  /** The library numbers added tokens itself where the file's numbers do not fit. */
+  private int known(long id) {
+    if (id >= 0 && id < table.size()) return (int) id;
+    throw new TokenizerException(
+        "encode: got token %d of a tokenizer.json that names tokens below %d; is an id in its"
+                .formatted(id, table.size())
+            + " added_tokens wrong?");
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.shadowbatch.tokens;
 
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.PriorityQueue;
@@ -93,13 +95,19 @@ final class PieceMerger {
   }
 
   /** Pieces that the vocabulary marks unused are only steps of merging: they come apart again. */
-  private void emit(String piece, Consumer<String> sink) {
-    Integer cut = cutOfUnused.get(piece);
-    if (cut == null) {
-      sink.accept(piece);
-      return;
+  private void emit(String whole, Consumer<String> sink) {
+    // not by recursion: a hostile vocabulary nests them as deep as it has tokens
+    Deque<String> left = new ArrayDeque<>();
+    left.push(whole);
+    while (!left.isEmpty()) {
+      String piece = left.pop();
+      Integer cut = cutOfUnused.get(piece);
+      if (cut == null) {
+        sink.accept(piece);
+      } else {
+        left.push(piece.substring(cut));
+        left.push(piece.substring(0, cut));
+      }
     }
-    emit(piece.substring(0, cut), sink);
-    emit(piece.substring(cut), sink);
   }
 }

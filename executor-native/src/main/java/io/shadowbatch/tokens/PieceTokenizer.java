@@ -122,7 +122,8 @@ final class PieceTokenizer implements Tokenizer {
   private void emitUnknown(String piece, IdList out) {
     if (vocabulary.unkId() < 0) {
       throw new TokenizerException(
-          "encode: no piece, no bytes and no unknown token for '" + piece + "'");
+          "encode: no piece, no bytes and no unknown token for a text of %d characters"
+              .formatted(piece.length()));
     }
     out.add(vocabulary.unkId());
   }

@@ -54,6 +54,18 @@ final class TextCheck {
     }
   }
 
+  /** Index of the first unpaired surrogate, or -1. */
+  static int halfCharacter(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (!Character.isSurrogate(c)) continue;
+      int whole = text.codePointAt(i);
+      if (!Character.isSupplementaryCodePoint(whole)) return i;
+      i++;
+    }
+    return -1;
+  }
+
   private static boolean isSpace(char c) {
     return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == 0x85;
   }

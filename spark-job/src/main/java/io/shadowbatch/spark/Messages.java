@@ -2,6 +2,7 @@ package io.shadowbatch.spark;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.shadowbatch.request.ErrorCode;
 import java.util.ArrayList;
@@ -15,7 +16,8 @@ import scala.jdk.javaapi.CollectionConverters;
 /** Chat messages out of a column: a list of structs, or JSON; each with a role and text content. */
 final class Messages {
 
-  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
   private Messages() {}
 

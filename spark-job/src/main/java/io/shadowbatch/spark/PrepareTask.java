@@ -155,7 +155,7 @@ record PrepareTask(PromptReader reader, RowDefaults defaults, ModelCard model, i
       if (text.isEmpty()) {
         throw new RowException(ErrorCode.EMPTY_PROMPT, "input", "the prompt has no characters");
       }
-      return text.getBytes(StandardCharsets.UTF_8);
+      return Utf8.encode(text, "prompt");
     }
 
     private String rendered(List<Map<String, Object>> chat) {

@@ -144,7 +144,10 @@ final class RowParams {
       case SWITCH -> truth(name, value);
       default -> {
         List<Object> texts = new ArrayList<>();
-        for (Object text : list(value)) texts.add(String.valueOf(text));
+        for (Object text : list(value)) {
+          if (text == null) throw bad(name, "texts", null);
+          texts.add(String.valueOf(text));
+        }
         yield texts;
       }
     };
@@ -170,7 +173,8 @@ final class RowParams {
         if (d != Math.rint(d) || Math.abs(d) > 1L << 53) throw new NumberFormatException();
         number = (long) d;
       } else {
-        number = Long.parseLong(value.toString().strip());
+        // an item of a list may be null
+        number = Long.parseLong(String.valueOf(value).strip());
       }
     } catch (NumberFormatException e) {
       throw bad(name, "a whole number", value);

@@ -99,7 +99,7 @@ class TidyTest {
     List<String> wrong = new ArrayList<>();
     for (Path file : Sources.all()) {
       String path = Sources.shown(file);
-      if (path.matches(".*\\.(gguf|bin|png|parquet|safetensors|gz)")) continue;
+      if (path.matches(".*\\.(gguf|bin|png|parquet|safetensors|gz|zip)")) continue;
       boolean golden = path.contains("src/test/resources/");
       int at = 0;
       for (String line : Sources.lines(file)) {

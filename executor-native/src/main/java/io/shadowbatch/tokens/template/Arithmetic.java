@@ -15,7 +15,7 @@ final class Arithmetic {
             ? (Object) floats(run, operator, Operators.toDouble(a), Operators.toDouble(b))
             : integers(run, operator, Operators.toLong(a), Operators.toLong(b));
       } catch (ArithmeticException e) {
-        throw run.fail("integer out of 64 bits in " + a + " " + operator + " " + b);
+        throw run.fail("integer out of 64 bits, at '" + operator + "'");
       }
     }
     if (operator.equals("+")) {
@@ -112,7 +112,7 @@ final class Arithmetic {
         break;
     }
     if (b == 0) {
-      throw run.fail("division by zero in " + a + " " + operator + " 0");
+      throw run.fail("division by zero, at '" + operator + "'");
     }
     if (b == -1) {
       return switch (operator) {
@@ -138,7 +138,7 @@ final class Arithmetic {
 
   private static double power(Run run, double a, double b) {
     if (a == 0 && b < 0) {
-      throw run.fail("0 cannot be raised to " + b);
+      throw run.fail("0 cannot be raised to a number below 0");
     }
     if (a < 0 && b != Math.rint(b)) {
       throw run.fail("complex numbers are not supported");
@@ -171,7 +171,7 @@ final class Arithmetic {
         break;
     }
     if (b == 0) {
-      throw run.fail("division by zero in " + a + " " + operator + " 0");
+      throw run.fail("division by zero, at '" + operator + "'");
     }
     if (operator.equals("/")) {
       return a / b;

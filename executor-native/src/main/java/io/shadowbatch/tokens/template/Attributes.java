@@ -43,13 +43,13 @@ final class Attributes {
     if (object instanceof Map<?, ?> map && map.containsKey(name)) {
       return map.get(name);
     }
-    return new Undefined("attribute '" + name + "' of a " + Values.typeName(object));
+    return new Undefined("attribute " + run.shown(name) + " of a " + Values.typeName(object));
   }
 
   private static Object methodOrNull(Run run, Object object, String name) {
     run.step();
     if (object instanceof Undefined u) {
-      throw run.fail(u.what() + " is undefined, at '." + name + "'");
+      throw run.fail(u.what() + " is undefined, at " + run.shown("." + name));
     }
     boolean refused = name.startsWith("__");
     Object found = null;
@@ -75,7 +75,11 @@ final class Attributes {
     }
     if (refused) {
       throw run.fail(
-          "attribute '" + name + "' of a " + Values.typeName(object) + " is not supported");
+          "attribute "
+              + run.shown(name)
+              + " of a "
+              + Values.typeName(object)
+              + " is not supported");
     }
     return found;
   }
@@ -118,11 +122,11 @@ final class Attributes {
         return method;
       }
     }
-    return new Undefined("item " + shown(key) + " of a " + Values.typeName(object));
+    return new Undefined("item " + shown(run, key) + " of a " + Values.typeName(object));
   }
 
-  private static String shown(Object key) {
-    return key instanceof String || key instanceof Long ? "'" + key + "'" : Values.typeName(key);
+  private static String shown(Run run, Object key) {
+    return key instanceof String s ? run.shown(s) : Values.typeName(key);
   }
 
   private static boolean isNeverKey(Object key) {

@@ -43,6 +43,7 @@ final class BraceFormat {
     if (index && Integer.parseInt(field) < args.positional().size()) {
       return args.positional().get(Integer.parseInt(field));
     }
-    throw run.fail("format field '{" + field + "}' is not supported or has no value");
+    throw run.fail(
+        "format field " + run.shown("{" + field + "}") + " is not known or has no value");
   }
 }

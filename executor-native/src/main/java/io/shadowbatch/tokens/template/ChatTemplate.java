@@ -13,10 +13,12 @@ import java.util.Map;
 public final class ChatTemplate {
   private static final int SOURCE_CHARS_MAX = 1 << 20;
 
+  private final String source;
   private final List<Statement> body;
   private final TemplateLimits limits;
 
-  private ChatTemplate(List<Statement> body, TemplateLimits limits) {
+  private ChatTemplate(String source, List<Statement> body, TemplateLimits limits) {
+    this.source = source;
     this.body = body;
     this.limits = limits;
   }
@@ -37,7 +39,7 @@ public final class ChatTemplate {
           0,
           "the source must be at most " + SOURCE_CHARS_MAX + " characters, got " + source.length());
     }
-    return new ChatTemplate(StatementParser.parse(source), limits);
+    return new ChatTemplate(source, StatementParser.parse(source), limits);
   }
 
   /**
@@ -46,13 +48,13 @@ public final class ChatTemplate {
    * @param messages maps with {@code role}, {@code content} and whatever else the template reads
    * @throws TemplateRaised if the template refuses the messages through {@code raise_exception}
    * @throws TemplateException if evaluation fails, meets something that is not supported, or passes
-   *     a limit
+   *     a limit; its message holds no text of the messages
    */
   public String render(List<Map<String, Object>> messages, TemplateContext context) {
     Map<String, Object> variables = new HashMap<>(context.variables());
     variables.put("messages", messages);
     variables.replaceAll((name, value) -> Values.of(value, limits.depth()));
-    Run run = new Run(limits, context.now().atZone(context.zone()), variables);
+    Run run = new Run(source, limits, context.now().atZone(context.zone()), variables);
     try {
       Statement.all(body, run);
     } catch (StackOverflowError e) {

@@ -156,7 +156,7 @@ final class Filters {
       return fallback;
     }
     if (Math.abs(d) >= 0x1p63) {
-      throw run.fail("integer out of 64 bits: " + d);
+      throw run.fail("integer out of 64 bits, at 'int'");
     }
     return (long) d;
   }
@@ -167,7 +167,7 @@ final class Filters {
     }
     String word = s.toLowerCase(Locale.ROOT).replaceFirst("^[+-]", "");
     if (word.equals("inf") || word.equals("infinity") || word.equals("nan") || s.contains("_")) {
-      throw run.fail("the number '" + s + "' is not supported");
+      throw run.fail("the number " + run.shown(s) + " is not supported");
     }
     return null;
   }

@@ -93,8 +93,8 @@ final class Globals {
   }
 
   private static Object raise(Run run, Args args) {
-    throw new TemplateRaised(
-        run.line, PyText.str(run, args.bind(run, "raise_exception", "message!")[0]));
+    String reason = PyText.str(run, args.bind(run, "raise_exception", "message!")[0]);
+    throw new TemplateRaised(run.line, reason, run.shown(reason));
   }
 
   private static Object now(Run run, Args args) {

@@ -22,7 +22,8 @@ final class PercentFormat {
       if (kind == '%') {
         out.append('%');
       } else if (kind != 's' && kind != 'd') {
-        throw run.fail("format '%" + kind + "' is not supported, expected %s, %d or %%");
+        throw run.fail(
+            "format " + run.shown("%" + kind) + " is not supported, expected %s, %d or %%");
       } else if (!it.hasNext()) {
         throw run.fail("format needs more than " + values.size() + " values");
       } else {

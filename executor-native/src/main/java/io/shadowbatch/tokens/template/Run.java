@@ -7,6 +7,7 @@ import java.util.Map;
 
 /** One rendering: its variables, its output, and the count of what it may still use. */
 final class Run {
+  private final String source;
   private final TemplateLimits limits;
   private long steps;
   private int depth;
@@ -30,7 +31,8 @@ final class Run {
     }
   }
 
-  Run(TemplateLimits limits, ZonedDateTime now, Map<String, Object> variables) {
+  Run(String source, TemplateLimits limits, ZonedDateTime now, Map<String, Object> variables) {
+    this.source = source;
     this.limits = limits;
     this.now = now;
     this.scope = new Scope(null);
@@ -40,6 +42,14 @@ final class Run {
 
   TemplateException fail(String message) {
     return new TemplateException(line, message);
+  }
+
+  /**
+   * A value for an error's message, which must not tell what messages say: quoted if the template
+   * itself says it, else its length.
+   */
+  String shown(String text) {
+    return source.contains(text) ? "'" + text + "'" : "a text of " + text.length() + " characters";
   }
 
   void step() {

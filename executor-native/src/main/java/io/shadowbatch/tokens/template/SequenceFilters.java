@@ -108,7 +108,7 @@ final class SequenceFilters {
     for (String part : names.split("\\.", -1)) {
       boolean digits = !part.isEmpty() && part.chars().allMatch(c -> c >= '0' && c <= '9');
       if (digits && part.length() > 9) {
-        throw run.fail("index " + part + " is out of range");
+        throw run.fail("index " + run.shown(part) + " is out of range");
       }
       found = Attributes.item(run, found, digits ? (Object) Long.parseLong(part) : part);
     }
@@ -119,7 +119,7 @@ final class SequenceFilters {
   static UnaryOperator<Object> key(Run run, Object attribute, Object caseSensitive) {
     boolean keepCase = caseSensitive != null && Operators.truth(caseSensitive);
     if (attribute instanceof String s && s.contains(",")) {
-      throw run.fail("several attributes are not supported: '" + s + "'");
+      throw run.fail("several attributes are not supported: " + run.shown(s));
     }
     return item -> {
       Object part = attribute == null ? item : path(run, item, attribute);

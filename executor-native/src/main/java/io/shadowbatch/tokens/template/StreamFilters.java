@@ -85,7 +85,7 @@ final class StreamFilters {
     Object name = args.positional().get(0);
     Filter filter = name instanceof String s ? Filters.named(s) : null;
     if (filter == null) {
-      throw run.fail("map: filter '" + PyText.str(run, name) + "' is not supported");
+      throw run.fail("map: filter " + run.shown(PyText.str(run, name)) + " is not supported");
     }
     return mapped(source, item -> filter.apply(run, item, rest(args, 1)));
   }
@@ -107,7 +107,7 @@ final class StreamFilters {
       Object name = given.get(skip);
       Test found = name instanceof String s ? Tests.named(s) : null;
       if (found == null) {
-        throw run.fail("select: test '" + PyText.str(run, name) + "' is not supported");
+        throw run.fail("select: test " + run.shown(PyText.str(run, name)) + " is not supported");
       }
       Args testArgs = rest(args, skip + 1);
       test = item -> found.apply(run, item, testArgs);

@@ -43,7 +43,8 @@ final class Strftime {
       case 'A' -> out.append(t.getDayOfWeek().getDisplayName(TextStyle.FULL, english));
       case 'a' -> out.append(t.getDayOfWeek().getDisplayName(TextStyle.FULL, english), 0, 3);
       case '%' -> out.append('%');
-      default -> throw run.fail("strftime_now: directive '%" + directive + "' is not supported");
+      default ->
+          throw run.fail("strftime_now: " + run.shown("%" + directive) + " is not supported");
     }
   }
 

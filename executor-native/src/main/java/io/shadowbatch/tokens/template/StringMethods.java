@@ -293,7 +293,7 @@ final class StringMethods {
     run.charge(s.length() / 16 + (long) s.length() * wanted.length() / 256);
     int at = name.startsWith("r") ? s.lastIndexOf(wanted) : s.indexOf(wanted);
     if (at < 0 && name.endsWith("index")) {
-      throw run.fail(name + ": '" + wanted + "' is not in the text");
+      throw run.fail(name + ": " + run.shown(wanted) + " is not in the text");
     }
     return at < 0 ? -1L : (long) s.codePointCount(0, at);
   }
@@ -322,7 +322,7 @@ final class StringMethods {
 
   private static boolean isDigit(Run run, int c) {
     if (Character.getType(c) == Character.OTHER_NUMBER) {
-      throw run.fail("isdigit of '" + Character.toString(c) + "' is not supported");
+      throw run.fail("isdigit of a number that is no digit is not supported");
     }
     return Character.isDigit(c);
   }

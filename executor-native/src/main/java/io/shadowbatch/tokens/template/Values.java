@@ -64,7 +64,7 @@ final class Values {
       Map<Object, Object> out = new LinkedHashMap<>();
       for (Map.Entry<?, ?> entry : map.entrySet()) {
         if (!(entry.getKey() instanceof String)) {
-          throw new TemplateException(0, "a map key must be a string, got " + entry.getKey());
+          throw new TemplateException(0, "a map key must be a string");
         }
         out.put(entry.getKey(), of(entry.getValue(), depthLeft - 1));
       }

@@ -167,7 +167,31 @@ class TemplateLimitsTest {
     assertThatExceptionOfType(TemplateRaised.class)
         .isThrownBy(() -> render("\n{{ raise_exception('no ' ~ messages[0].role) }}"))
         .satisfies(e -> assertThat(e.reason()).isEqualTo("no user"))
-        .withMessage("template line 2: raised: no user");
+        .withMessage("template line 2: raised: a text of 7 characters");
+  }
+
+  /** What a message says must not get into errors, which are logged and kept. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{{ raise_exception('no ' ~ messages[0].role) }}",
+        "{{ {}[messages[0].role].x }}",
+        "{{ {'a': 1}[messages[0].role] + 1 }}",
+        "{{ ('inf_' ~ messages[0].role) | int }}",
+        "{{ 'x'.index(messages[0].role) }}",
+        "{{ ('{' ~ messages[0].role ~ '}').format(1) }}",
+        "{{ [1] | map(messages[0].role) | list }}",
+        "{{ [1] | select(messages[0].role) | list }}",
+        "{{ [{}] | sort(attribute=messages[0].role ~ ',') }}",
+        "{{ [{}] | map(attribute=messages[0].role ~ '.y') | list }}",
+        "{{ ''['__' ~ messages[0].role] }}"
+      })
+  void errorDoesNotTellWhatMessagesSay(String template) {
+    ChatTemplate parsed = ChatTemplate.parse(template);
+    assertThatExceptionOfType(TemplateException.class)
+        .isThrownBy(() -> parsed.render(List.of(Map.of("role", "my_secret")), CONTEXT))
+        .satisfies(e -> assertThat(e.getMessage()).doesNotContain("my_secret"))
+        .withMessageContaining("characters");
   }
 
   @Test
