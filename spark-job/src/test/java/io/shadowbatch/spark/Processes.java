@@ -44,13 +44,13 @@ final class Processes implements AutoCloseable {
     return spark(name, List.of(), args);
   }
 
-  /** The same with options of Java. */
+  /** The same with options of Java, which may replace heap and class path. */
   Process spark(String name, List<String> options, String... args) throws IOException {
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     List<String> command =
         new ArrayList<>(
             List.of(java, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", SPARK_HOME + "/jars/*"));
-    command.addAll(1, options);
+    command.addAll(options);
     command.addAll(List.of(args));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
@@ -59,24 +59,27 @@ final class Processes implements AutoCloseable {
 
   /** Starts a master of a standalone cluster; its address, once it listens. */
   String master() throws Exception {
-    int port;
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      port = socket.getLocalPort();
-    }
+    int port = freePort();
     String main = "org.apache.spark.deploy.master.Master";
     spark("master", main, "--host", "127.0.0.1", "--port", "" + port, "--webui-port", "0");
     awaitPort(port);
     return "spark://127.0.0.1:" + port;
   }
 
-  private static void awaitPort(int port) throws Exception {
-    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+  static int freePort() throws IOException {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      return socket.getLocalPort();
+    }
+  }
+
+  static void awaitPort(int port) throws Exception {
+    long end = System.nanoTime() + Duration.ofSeconds(150).toNanos();
     while (true) {
       try (Socket socket = new Socket()) {
         socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 500);
         return;
       } catch (IOException e) {
-        assertThat(System.nanoTime()).as("no master on port " + port).isLessThan(end);
+        assertThat(System.nanoTime()).as("nothing listens on port " + port).isLessThan(end);
         Thread.sleep(200);
       }
     }
@@ -85,12 +88,19 @@ final class Processes implements AutoCloseable {
   /** Starts a worker of a standalone cluster. */
   Process worker(String name, String master, List<String> options, int cores, String memory)
       throws IOException {
+    return worker(name, "127.0.0.1", master, options, cores, memory);
+  }
+
+  /** The same on an address of its own. */
+  Process worker(
+      String name, String host, String master, List<String> options, int cores, String memory)
+      throws IOException {
     return spark(
         name,
         options,
         "org.apache.spark.deploy.worker.Worker",
         "--host",
-        "127.0.0.1",
+        host,
         "--webui-port",
         "0",
         "-c",
@@ -125,12 +135,12 @@ final class Processes implements AutoCloseable {
     assertThat(process.exitValue()).as(name + "\n" + tail(name)).isEqualTo(code);
   }
 
-  private String tail(String name) throws IOException {
+  String tail(String name) throws IOException {
     String text = Files.readString(log(name));
     return text.substring(Math.max(0, text.length() - 6000));
   }
 
-  private static void stop(Process process) {
+  static void stop(Process process) {
     process.descendants().forEach(ProcessHandle::destroyForcibly);
     process.destroyForcibly();
   }
