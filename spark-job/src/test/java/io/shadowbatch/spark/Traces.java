@@ -58,16 +58,16 @@ record Traces(Path folder) {
     }
   }
 
-  /** Of an attempt; names sort by the time at which attempts began. */
+  /**
+   * Of an attempt; names sort by the time at which attempts began.
+   *
+   * @param task null in the process that a later attempt computes in
+   */
   static Writer attempt(String folder, TaskContext task) {
+    String whose =
+        task == null ? "guarded" : "p" + task.partitionId() + "-a" + task.attemptNumber();
     String name =
-        "%s%013d-p%d-a%d-%s"
-            .formatted(
-                ATTEMPT,
-                System.currentTimeMillis(),
-                task.partitionId(),
-                task.attemptNumber(),
-                UUID.randomUUID());
+        "%s%013d-%s-%s".formatted(ATTEMPT, System.currentTimeMillis(), whose, UUID.randomUUID());
     return new Writer(Path.of(folder, name));
   }
 
@@ -110,12 +110,6 @@ record Traces(Path folder) {
     try (Stream<Path> files = Files.list(folder)) {
       return files.filter(f -> f.getFileName().toString().startsWith(prefix)).sorted().toList();
     }
-  }
-
-  /** Attempts of a partition that began. */
-  int attempts(int partition) throws IOException {
-    String name = "-p" + partition + "-";
-    return (int) files(ATTEMPT).stream().filter(f -> f.toString().contains(name)).count();
   }
 
   /** Whether some attempt has begun. */
