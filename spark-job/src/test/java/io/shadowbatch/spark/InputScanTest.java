@@ -247,7 +247,7 @@ class InputScanTest {
     }
     assertThat(copies).isEqualTo(pairs.contains("dedup=off") ? 0 : 16);
     String manifest = Files.readString(folderOf(out).resolve("_shadowbatch/manifest.json"));
-    assertThat(manifest).contains("\"schema_version\" : 2");
+    assertThat(manifest).contains("\"schema_version\" : " + CompletionTable.SCHEMA_VERSION);
     return answers;
   }
 
