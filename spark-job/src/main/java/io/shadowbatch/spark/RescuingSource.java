@@ -30,6 +30,9 @@ import org.slf4j.LoggerFactory;
  * <p>Any attempt but a partition's first is guarded from the start: the first may have ended its
  * executor, and who comes next cannot tell that from an orderly end. Being guarded for nothing
  * costs the opening of an engine, and no bit of an answer.
+ *
+ * <p>Not on GPUs: a second process would need the weights on the device a second time, and a device
+ * that is lost ends its executor anyway.
  */
 final class RescuingSource implements CompletionSource {
 
@@ -52,7 +55,7 @@ final class RescuingSource implements CompletionSource {
 
   /**
    * @param first what computes until it fails; may be the guard
-   * @param guard what computes then
+   * @param guard what computes then; null if nothing does
    * @param suffix of the name of an engine that is the task's own
    */
   RescuingSource(CompletionSource first, GuardedSource guard, String suffix) {
@@ -68,6 +71,7 @@ final class RescuingSource implements CompletionSource {
    */
   static RescuingSource open(
       CompletionSource.Opener opener, ModelCard model, EngineChoice choice, TaskContext task) {
+    if (Gpus.chosen(choice)) return new RescuingSource(opener.open(model, choice), null, "");
     EngineChoice placed = Gpus.ofThisTask(choice);
     ModelCard here = model.at(ModelFiles.here(model.location()));
     BooleanSupplier ended = () -> task != null && task.isInterrupted();
@@ -173,7 +177,7 @@ final class RescuingSource implements CompletionSource {
 
     /** Goes on guarded; throws what cannot be mended so. */
     private void rescue(IllegalStateException e) {
-      boolean mendable = !(e instanceof CancellationException) && source != guard;
+      boolean mendable = guard != null && source != guard && !(e instanceof CancellationException);
       if (!mendable || Engine.isDeviceLost(e.getCause())) throw e;
       if (Engine.isStalled(e.getCause())) ExecutorEngine.stalled(e.getCause());
       LOG.warn(
