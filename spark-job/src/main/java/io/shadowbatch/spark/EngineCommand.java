@@ -74,11 +74,13 @@ final class EngineCommand {
    */
   private static String classPath() {
     Set<String> places = new LinkedHashSet<>();
+    URL own = EngineCommand.class.getProtectionDomain().getCodeSource().getLocation();
+    places.add(new File(own.getPath()).getAbsolutePath());
     ClassLoader loader = Thread.currentThread().getContextClassLoader();
     for (; loader != null; loader = loader.getParent()) {
       if (!(loader instanceof URLClassLoader jars)) continue;
       for (URL url : jars.getURLs()) {
-        if ("file".equals(url.getProtocol())) places.add(new File(url.getPath()).getPath());
+        if ("file".equals(url.getProtocol())) places.add(new File(url.getPath()).getAbsolutePath());
       }
     }
     places.addAll(List.of(System.getProperty("java.class.path").split(File.pathSeparator)));

@@ -222,7 +222,7 @@ final class EngineProcess implements GuardLine {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         if (line.isBlank() || line.startsWith("#") || count++ >= LOG_LINES_MAX) continue;
         String cut = line.substring(0, Math.min(LOG_CHARS_MAX, line.length()));
-        LOG.info("engine process {}: {}", process.pid(), cut);
+        LOG.warn("engine process {}: {}", process.pid(), cut);
       }
     } catch (IOException e) {
       LOG.debug("engine process {} closed its log", process.pid(), e);
