@@ -34,11 +34,6 @@ public final class ChunkLog {
     this.extension = extension;
   }
 
-  /** How the names of a run's files end before the chunk's number. */
-  public static boolean isOfRun(String file, String runId) {
-    return file.startsWith("part-") && file.contains("-" + runId + "-c");
-  }
-
   private Path chunk(int number) {
     return new Path(output, "%s-c%04d%s".formatted(name, number, extension));
   }

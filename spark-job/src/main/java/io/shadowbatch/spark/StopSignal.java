@@ -40,7 +40,7 @@ final class StopSignal {
     this.file = file;
   }
 
-  /** That of a run, for one more task of this process, which must {@link #leave() leave} it. */
+  /** That of a run, for one more task of this process, which must {@link #exit} it. */
   static StopSignal enter(Commits commits, OutputFiles files) {
     Path output = new Path(commits.output());
     return OF_RUNS.compute(
