@@ -73,9 +73,10 @@ final class RunWatch implements AutoCloseable {
     timer.scheduleWithFixedDelay(this::look, LOOK_MILLIS, LOOK_MILLIS, TimeUnit.MILLISECONDS);
   }
 
-  /** The inference begins. */
-  void follow(Progress running) {
+  /** The inference begins; tasks hear of a stop that came while it was planned. */
+  synchronized void follow(Progress running) {
     progress = running;
+    if (stop != null) folder.stop(stop.reason());
   }
 
   /** Why the run was stopped; null if it was not. */
